@@ -1,0 +1,422 @@
+"""What the domain needs of the world, as Protocols. Adapters live in store/ and engines/.
+
+Two promises hold for every engine port:
+- each method may be called again after a crash and then succeeds without a second effect;
+- none is called inside a database transaction.
+Engine methods raise only EngineBusy (try later), EngineRefused (never will work) or EngineLost
+(unknown whether it happened: look, then retry).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from econe.domain.accounts import AccessKey, Account
+from econe.domain.hidden import Hidden
+from econe.domain.images import Content, DiskFormat, Image
+from econe.domain.instances import Instance
+from econe.domain.keypairs import KeyPair
+from econe.domain.networks import NetworkInterface, SecurityGroup, Subnet, Vpc
+from econe.domain.queries import Key, Page, Query
+from econe.domain.tags import Tag
+from econe.domain.volumes import Volume
+
+Row = TypeVar("Row")
+
+# --- the store ---------------------------------------------------------------------------
+
+
+class Stale(Exception):  # noqa: N818
+    """The row changed since it was read, or is gone. Read it again."""
+
+
+class Taken(Exception):  # noqa: N818
+    """A constraint says no: `what` names it (`key_pairs.name`, `volumes.device`)."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class Rows(Protocol, Generic[Row]):
+    """The rows of one noun."""
+
+    def get(self, row_id: str) -> Row | None: ...
+
+    def many(self, ids: Iterable[str]) -> list[Row]:
+        """Those that exist, in the order of `ids`; a fixed number of statements however many."""
+
+    def find(self, query: Query) -> Page[Row]: ...
+
+    def keys(self, query: Query) -> Page[Key]:
+        """As find, but only what names a view."""
+
+    def add(self, row: Row) -> None:
+        """Raises Taken."""
+
+    def save(self, row: Row) -> Row:
+        """Write it over the version it was read at; the answer carries the new version.
+
+        Raises Stale, and Taken. Tags, and the interfaces and volumes of an instance, are not
+        written here: they have rows of their own.
+        """
+
+    def remove(self, row_id: str) -> None:
+        """Nothing happens if it is not there. Its tags go with it."""
+
+
+class Accounts(Protocol):
+    def get(self, number: str) -> Account | None: ...
+    def named(self, name: str) -> Account | None: ...
+    def all(self) -> list[Account]: ...
+    def add(self, account: Account) -> None: ...
+    def save(self, account: Account) -> None: ...
+
+
+class AccessKeys(Protocol):
+    """Secrets are sealed on the way in and opened on the way out."""
+
+    def get(self, access_key: str) -> AccessKey | None: ...
+    def of(self, account: str) -> list[AccessKey]: ...
+    def add(self, key: AccessKey) -> None: ...
+    def save(self, key: AccessKey) -> None: ...
+    def remove(self, access_key: str) -> None: ...
+
+
+class Tags(Protocol):
+    def of(self, resource_id: str) -> dict[str, str]: ...
+
+    def put(
+        self, account: str, resource_id: str, resource_type: str, tags: Mapping[str, str]
+    ) -> None:
+        """Add them, or give present keys their new values."""
+
+    def drop(self, resource_id: str, key: str, value: str | None = None) -> None:
+        """Remove the tag; with `value`, only if that is its value."""
+
+    def find(self, query: Query) -> Page[Tag]:
+        """Criteria may name resource_id, resource_type, key, value. `after` and order: resource id
+        and key, joined by a NUL."""
+
+
+class Instances(Rows[Instance], Protocol):
+    def unsettled(self, now: datetime) -> list[Instance]:
+        """Those with work to do whose `retry_at` is not in the future, oldest first."""
+
+    def waiting(self) -> list[Instance]:
+        """All unsettled ones, whenever their next try is: the operator's report."""
+
+    def live(self) -> list[Instance]:
+        """All that are not terminated: what the engine should hold."""
+
+    def terminated_before(self, moment: datetime) -> list[str]: ...
+
+    def at(self, vpc_id: str, private_ip: str) -> Instance | None:
+        """The instance that has this address now (terminated ones have none)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request that was done under a client token, and what it was answered."""
+
+    digest: str
+    """Of the request's parameters: the same token with others is a mistake."""
+    answer: bytes
+
+
+class Tokens(Protocol):
+    """ClientToken's memory: one answer for each (account, action, token)."""
+
+    def get(self, account: str, action: str, token: str) -> Answered | None: ...
+    def put(
+        self, account: str, action: str, token: str, answered: Answered, now: datetime
+    ) -> None: ...
+    def forget_before(self, moment: datetime) -> int: ...
+
+
+class Transaction(Protocol):
+    """What one transaction sees. Nothing is written until it ends without an exception."""
+
+    @property
+    def accounts(self) -> Accounts: ...
+    @property
+    def access_keys(self) -> AccessKeys: ...
+    @property
+    def images(self) -> Rows[Image]: ...
+    @property
+    def instances(self) -> Instances: ...
+    @property
+    def key_pairs(self) -> Rows[KeyPair]: ...
+    @property
+    def volumes(self) -> Rows[Volume]: ...
+    @property
+    def interfaces(self) -> Rows[NetworkInterface]: ...
+    @property
+    def vpcs(self) -> Rows[Vpc]: ...
+    @property
+    def subnets(self) -> Rows[Subnet]: ...
+    @property
+    def security_groups(self) -> Rows[SecurityGroup]: ...
+    @property
+    def tags(self) -> Tags: ...
+    @property
+    def tokens(self) -> Tokens: ...
+
+    def next_ids(self, prefix: str, count: int = 1) -> Sequence[str]:
+        """Fresh ids; a number is never given twice, also after deletes."""
+
+    def undo(self) -> None:
+        """Let nothing of this transaction be written (DryRun)."""
+
+
+class Store(Protocol):
+    def reading(self) -> AbstractContextManager[Transaction]:
+        """A consistent view; writes in it are errors."""
+
+    def writing(self) -> AbstractContextManager[Transaction]:
+        """The one writer. Commits at the end of the block, unless it raised or called undo()."""
+
+    def close(self) -> None: ...
+
+
+# --- content -----------------------------------------------------------------------------
+
+
+class Upload(Protocol):
+    """A file that is being received. Left unfinished it is swept away."""
+
+    def write(self, chunk: bytes) -> None:
+        """Raises Fault when the limit is passed or the disk is full."""
+
+    def finish(self) -> Content:
+        """Make it durable, prove that it is a disk image, and keep it under its hash.
+
+        The proof runs in a child process with limits on memory, time and size. Raises Invalid
+        when it is not an image, or one that names other files. Blocks: seconds to minutes.
+        """
+
+    def abort(self) -> None:
+        """Forget it. Nothing happens if it was finished or aborted before."""
+
+
+class Vault(Protocol):
+    """Where image content is kept."""
+
+    def receive(self) -> Upload: ...
+    def path(self, location: str, disk_format: DiskFormat) -> Path: ...
+    def locations(self) -> set[str]: ...
+    def forget(self, location: str) -> None: ...
+
+    def sweep(self, older_than_s: float) -> int:
+        """Remove leavings of uploads that nobody writes to any more; how many."""
+
+
+class Consoles(Protocol):
+    """What guests have written to their serial ports, as far as it is kept.
+
+    Reads a local record and never asks a hypervisor, so the request plane may call it.
+    """
+
+    def output(self, instance_id: str) -> tuple[bytes, datetime] | None:
+        """The last 64 KiB and when they were last added to; None before there is any."""
+
+
+# --- engines -----------------------------------------------------------------------------
+
+
+class EngineBusy(Exception):  # noqa: N818
+    """Not now: try later."""
+
+
+class EngineRefused(Exception):  # noqa: N818
+    """Never will work as asked. `said` may be shown to the user; the rest is for the log."""
+
+    def __init__(self, said: str, hidden: str = "") -> None:
+        super().__init__(said, hidden)
+        self.said, self.hidden = said, hidden
+
+
+class EngineLost(Exception):  # noqa: N818
+    """Unknown whether it happened: look, then retry."""
+
+
+class Phase(StrEnum):
+    """What an engine sees of a machine."""
+
+    DEFINED = "defined"
+    """It exists and is off, in order: never started, or stopped by us."""
+    RUNNING = "running"
+    HALTED = "halted"
+    """The guest switched itself off."""
+    DIED = "died"
+    """It ran, and stopped without guest or econe asking for it (a killed QEMU, a host reboot)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A machine as the engine sees it now."""
+
+    phase: Phase
+    ref: str
+    address: str = ""
+    """Where ssh reaches it if not at the private address: `host:port` (user-mode network)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do, asked before planning and not discovered by failing."""
+
+    name: str
+    network: str
+    """`vpc` (bridges and namespaces), `user` (QEMU's user-mode network) or `none`."""
+    graceful_stop: bool = True
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why something cannot be had here, by name: {"kvm": "no vmx or svm flag"}."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """A VPC and one of its subnets, as engines need them."""
+
+    vpc_id: str
+    vpc_cidr: str
+    subnet_id: str
+    subnet_cidr: str
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NicSpec:
+    interface_id: str
+    mac: str
+    private_ip: str
+    network: NetworkSpec
+    hostname: str
+    """`ip-172-31-0-5`, given by DHCP."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpec:
+    volume_id: str
+    size_gib: int
+    device: str
+    is_root: bool
+    location: str = ""
+    """Content it starts as (Content.name); empty for a blank disk."""
+    content_format: DiskFormat = DiskFormat.RAW
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpec:
+    """All that an engine is told of an instance."""
+
+    id: str
+    account: str
+    name: str
+    instance_type: str
+    vcpus: int
+    memory_mib: int
+    architecture: str
+    disks: tuple[DiskSpec, ...]
+    nics: tuple[NicSpec, ...]
+    key_name: str | None = None
+    public_key: str | None = None
+    user_data: Hidden[bytes] | None = None
+
+
+class Machines(Protocol):
+    """Where machines really run. See the promises at the top of this module."""
+
+    def ensure(self, spec: MachineSpec) -> str:
+        """Define the machine, its disks too, if none carries `spec.id`; otherwise adopt that one.
+        It is not started. The answer is the engine's name for it."""
+
+    def start(self, spec: MachineSpec) -> None:
+        """Power it on. Nothing happens if it runs. A halted or died one is started afresh."""
+
+    def shut_down(self, instance_id: str) -> None:
+        """Ask the guest to halt (ACPI) and return at once. May be ignored by the guest."""
+
+    def power_off(self, instance_id: str) -> None:
+        """Cut power; afterwards look() says DEFINED. Nothing happens if it is off or absent."""
+
+    def reset(self, instance_id: str) -> None:
+        """Reboot: ask the guest where the engine can, else reset. Nothing happens if it is off."""
+
+    def destroy(self, instance_id: str) -> None:
+        """Power off, and leave nothing: process, directory, taps. Volumes are for Disks.remove.
+        The console's record stays until forget(). Nothing happens if it is absent."""
+
+    def forget(self, instance_id: str) -> None:
+        """Remove the last records (the console) of a destroyed machine."""
+
+    def look(self) -> Mapping[str, Seen]:
+        """All machines that carry one of our ids, as they are now, by instance id; no caching."""
+
+
+class Disks(Protocol):
+    """Volumes. Machines.ensure makes those of its spec; they end here."""
+
+    def remove(self, volume_id: str) -> None:
+        """Nothing happens if it is absent."""
+
+    def look(self) -> set[str]:
+        """The ids of all volumes that take up space."""
+
+
+class Networks(Protocol):
+    """What machines are connected to."""
+
+    def ensure(self, network: NetworkSpec) -> None:
+        """Namespace, bridge, DHCP, rules, metadata socket: whatever this engine needs for it."""
+
+    def admit(self, nic: NicSpec) -> None:
+        """Make the network know this interface: its lease, name and anti-spoofing rules."""
+
+    def dismiss(self, network: NetworkSpec, interface_id: str) -> None:
+        """Undo admit. Nothing happens if it is not known."""
+
+    def remove(self, vpc_id: str) -> None:
+        """Take the whole VPC down. Nothing happens if it is absent."""
+
+    def look(self) -> set[str]:
+        """The ids of VPCs that are up."""
+
+
+class Engine(Protocol):
+    """One way to run machines: all its ports, and its life."""
+
+    @property
+    def can(self) -> Capabilities: ...
+    @property
+    def machines(self) -> Machines: ...
+    @property
+    def disks(self) -> Disks: ...
+    @property
+    def networks(self) -> Networks: ...
+    @property
+    def consoles(self) -> Consoles: ...
+
+    def open(self, changed: "Poke") -> None:
+        """Find what is there and begin to watch it; `changed()` is called when something moves."""
+
+    def tidy(self) -> None:
+        """Cheap upkeep once a round: cap console logs."""
+
+    def close(self) -> None:
+        """Stop watching. Machines go on running."""
+
+
+class Poke(Protocol):
+    """Something changed; look soon. Cheap, thread-safe, carries no hint of what."""
+
+    def __call__(self) -> None: ...
+
+
+class Clock(Protocol):
+    def __call__(self) -> datetime:
+        """Now, in UTC with its zone."""

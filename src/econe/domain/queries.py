@@ -1,0 +1,53 @@
+"""What a listing asks of the store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A field and the patterns of which any may match.
+
+    `field` is a name of the noun's dataclass whose value is a string, number or bool, or
+    `tag:<key>`, `tag-key`, `tag-value`. In patterns `*` is any run, `?` any one character and
+    a backslash takes the next one literally; comparing is case-sensitive (EC2 User Guide,
+    "Filter your resources").
+    """
+
+    field: str
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """All conditions must hold. Answers come in the order of ids."""
+
+    account: str | None = None
+    """Rows of this account only."""
+    viewer: str | None = None
+    """For images: rows of this account, and public ones."""
+    ids: tuple[str, ...] | None = None
+    criteria: tuple[Criterion, ...] = ()
+    after: str | None = None
+    """Only ids greater than this: where the page before ended."""
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An id and the version of its row: together they name what a view of it shows."""
+
+    id: str
+    version: int
+    group: str = ""
+    """For instances the reservation id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    items: Sequence[T]
+    more: bool
+    """Whether rows follow the last item."""

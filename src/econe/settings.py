@@ -1,0 +1,128 @@
+"""All settings: one frozen dataclass a section. Read from TOML, then from the environment.
+
+Unknown keys are errors. Units are in the names. The reference page (docs/settings.md) is made
+from these classes and the text below each field.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """The HTTP door."""
+
+    listen: str = "127.0.0.1:4567"
+    """Address and port."""
+    tls_certificate: str = ""
+    """PEM file with the certificate and its chain. With tls_key it makes the server speak HTTPS."""
+    tls_key: str = ""
+    """PEM file with the private key."""
+    public_url: str = ""
+    """What clients call the server if not what they put into the Host header (behind a proxy)."""
+    max_body_kib: int = 1024
+    """Largest request other than an upload. User data (16 KiB) fits many times."""
+    max_header_kib: int = 64
+    """Largest head of a request."""
+    header_timeout_s: float = 20.0
+    """Longest wait for a request's head to be complete. Slower connections are closed."""
+    body_timeout_s: float = 30.0
+    """Longest silence inside a request's body."""
+    threads: int = 4
+    """Requests worked on at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cloud:
+    """What the cloud calls itself and offers."""
+
+    region: str = "us-east-1"
+    """Its name. Requests signed for any region are accepted."""
+    zone: str = "us-east-1a"
+    """The one availability zone."""
+    default_type: str = "m1.small"
+    """The type of RunInstances without InstanceType."""
+    root_gib: int = 0
+    """Size of root disks where the image and the request say none; 0: as large as the image."""
+    default_vpc_cidrs: tuple[str, ...] = ("172.31.0.0/16", "10.128.0.0/9")
+    """Pools from which every account's default VPC gets a /16 of its own."""
+    max_instances: int = 1000
+    """Most instances one account may have that are not terminated."""
+    clock_window_s: float = 900.0
+    """How far a request's signing time may be from ours (EC2: 15 minutes)."""
+    terminated_listed_s: float = 3600.0
+    """How long a terminated instance stays listed (EC2: about an hour)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Images:
+    """Uploads."""
+
+    max_upload_gib: int = 64
+    """Largest upload."""
+    max_virtual_gib: int = 1024
+    """Largest disk that an image may unfold to; a decompression bomb ends here."""
+    probe_timeout_s: float = 1800.0
+    """Longest time that proving and unpacking one upload may take."""
+    probe_memory_mib: int = 1024
+    """Address space of the child that looks at an upload."""
+    keep_free_mib: int = 1024
+    """Uploads are refused rather than leave less than this free on the disk."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """The work plane."""
+
+    round_every_s: float = 30.0
+    """Longest time a missed poke can go unnoticed. Lower costs one engine listing a round."""
+    watch_every_s: float = 1.0
+    """Time between rounds while something is unsettled."""
+    stop_grace_s: float = 60.0
+    """How long a guest may take to halt after StopInstances before power is cut."""
+    terminate_grace_s: float = 10.0
+    """The same for TerminateInstances; its disks are about to be deleted."""
+    retry_first_s: float = 0.5
+    """Wait after the first failed try; doubled each time."""
+    retry_most_s: float = 60.0
+    """Longest wait between tries."""
+    workers: int = 4
+    """Machines worked on at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Qemu:
+    """The QEMU engine."""
+
+    binary: str = "qemu-system-x86_64"
+    """The emulator, by name on PATH or by path."""
+    accelerator: str = "auto"
+    """auto, kvm or tcg. auto takes KVM only if the CPU has the flag and /dev/kvm opens."""
+    network: str = "auto"
+    """auto, vpc or user. auto takes vpc where the process has CAP_NET_ADMIN."""
+    console_keep_kib: int = 1024
+    """How much of each console log is kept."""
+    uid_base: int = 200000
+    """Guests run as user uid_base plus the instance's number, if the server runs as root."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Simulator:
+    """The simulator engine."""
+
+    start_delay_s: float = 0.0
+    """How long a machine takes to be running."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    state: Path = Path("state")
+    """Directory of everything that lasts."""
+    engine: str = "qemu"
+    """qemu, simulator or opennebula."""
+    server: Server = field(default_factory=Server)
+    cloud: Cloud = field(default_factory=Cloud)
+    images: Images = field(default_factory=Images)
+    work: Work = field(default_factory=Work)
+    qemu: Qemu = field(default_factory=Qemu)
+    simulator: Simulator = field(default_factory=Simulator)
