@@ -1,0 +1,53 @@
+# Sourced by ./hello-cloud and ./test: Debian's packages, then .venv. Does nothing twice.
+# shellcheck shell=sh
+# $1: the extras of pyproject.toml to install, such as "story" or "test,bench".
+
+say() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }
+
+root() { # as root: directly, or through sudo
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else say "not root, and there is no sudo to run: $*"; return 1
+    fi
+}
+
+# What must be there -> the Debian package that brings it.
+needed() {
+    while read -r program package; do
+        command -v "$program" >/dev/null || [ -e "$program" ] || echo "$package"
+    done <<-END
+		qemu-system-x86_64 qemu-system-x86
+		qemu-img qemu-utils
+		dnsmasq dnsmasq-base
+		nft nftables
+		ip iproute2
+		ssh openssh-client
+		ssh-keygen openssh-client
+		busybox busybox
+		gzip gzip
+		zstd zstd
+		/usr/share/doc/python3-venv python3-venv
+		/etc/ssl/certs/ca-certificates.crt ca-certificates
+	END
+}
+
+setup() {
+    PATH=$PATH:/usr/sbin:/sbin
+    export PATH
+    missing=$(needed | sort -u)
+    if [ -n "$missing" ]; then
+        say "installing Debian packages:" $missing
+        root env DEBIAN_FRONTEND=noninteractive apt-get update -q >/dev/null
+        # shellcheck disable=SC2086
+        root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >/dev/null
+    elif ! apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1; then
+        root apt-get update -q >/dev/null # the tiny image downloads packages
+    fi
+    wanted="$1 $(cksum pyproject.toml) $(python3 --version)"
+    if [ "$(cat .venv/econe-setup-"$1" 2>/dev/null)" != "$wanted" ]; then
+        [ -x .venv/bin/python ] || { say "making .venv"; python3 -m venv .venv; }
+        say "installing Python packages"
+        .venv/bin/python -m pip install -q --disable-pip-version-check -e ".[$1]"
+        echo "$wanted" >.venv/econe-setup-"$1"
+    fi
+}
