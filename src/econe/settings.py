@@ -88,6 +88,16 @@ class Work:
     """Longest wait between tries."""
     workers: int = 4
     """Machines worked on at once."""
+    ask_again_s: float = 5.0
+    """Time between askings of a guest to halt: one that is still booting misses the first."""
+    start_tries: int = 3
+    """How often a machine that dies at its start is started, before the launch has failed."""
+    network_quiet_s: float = 300.0
+    """How long a VPC's network stays up after its last instance is gone."""
+    sweep_every_s: float = 60.0
+    """Time between sweeps of what nobody needs any more: old rows, tokens, content, disks."""
+    content_quiet_s: float = 3600.0
+    """How old uploaded content that no image needs must be before it is deleted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -170,6 +170,9 @@ class Instance:
     reboots_done: int = 0
     engine_ref: str = ""
     """The engine's own name for the machine; empty before it has one."""
+    reach: str = ""
+    """Where ssh reaches it while it runs, if not at its private address: `host:port` (Seen.address
+    when it started; user-mode network)."""
     attempts: int = 0
     """Failed rounds since the last success; backoff grows with it."""
     retry_at: datetime | None = None

@@ -225,6 +225,35 @@ class Consoles(Protocol):
         """The last 64 KiB and when they were last added to; None before there is any."""
 
 
+# --- keys --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A public key that was made or read, and its fingerprint as EC2 computes it."""
+
+    type: str
+    """`rsa` or `ed25519`."""
+    public_key: str
+    """OpenSSH's one line without a comment."""
+    fingerprint: str
+    private_pem: Hidden[str] | None = None
+    """Only of a key that was just made."""
+
+
+class KeyMaker(Protocol):
+    """SSH keys: making them and reading them needs more than the standard library."""
+
+    def make(self, key_type: str) -> KnownKey:
+        """A new pair, `rsa` (2048 bits) or `ed25519`. rsa takes about a tenth of a second."""
+
+    def read(self, material: bytes) -> KnownKey:
+        """A public key as ImportKeyPair takes it: OpenSSH's line, DER in base64, PEM, RFC 4716.
+
+        Raises Malformed for what is none of these or of another kind or length.
+        """
+
+
 # --- engines -----------------------------------------------------------------------------
 
 
@@ -264,6 +293,8 @@ class Seen:
     ref: str
     address: str = ""
     """Where ssh reaches it if not at the private address: `host:port` (user-mode network)."""
+    why: str = ""
+    """What is known of why it died, for the operator and the log."""
 
 
 @dataclass(frozen=True, slots=True)
