@@ -23,12 +23,12 @@ needed() {
 		ip iproute2
 		ssh openssh-client
 		ssh-keygen openssh-client
-		busybox busybox
+		wrk wrk
 		gzip gzip
 		zstd zstd
-		/usr/share/doc/python3-venv python3-venv
 		/etc/ssl/certs/ca-certificates.crt ca-certificates
 	END
+    python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
 }
 
 setup() {

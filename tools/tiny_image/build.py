@@ -52,7 +52,43 @@ MODULES = (
     "nls_ascii",
     "vfat",
 )
-LIBRARIES = ("libc", "libresolv", "libcrypt", "libgmp", "libtomcrypt", "libtommath", "libz", "ld-linux-x86-64")
+LIBRARIES = (
+    "libc",
+    "libresolv",
+    "libcrypt",
+    "libgmp",
+    "libtomcrypt",
+    "libtommath",
+    "libz",
+    "ld-linux-x86-64",
+)
+FOLDERS = (
+    *(
+        "bin",
+        "boot",
+        "dev",
+        "dev/pts",
+        "etc",
+        "lib",
+        "lib/modules",
+        "lib/x86_64-linux-gnu",
+        "lib64",
+    ),
+    *(
+        "mnt",
+        "proc",
+        "root",
+        "root/.ssh",
+        "run",
+        "sbin",
+        "sys",
+        "tmp",
+        "usr",
+        "usr/bin",
+        "usr/sbin",
+    ),
+    *("usr/share", "usr/share/udhcpc", "var", "var/log"),
+)
 SYSLINUX_CFG = """\
 SERIAL 0 115200
 DEFAULT linux
@@ -80,9 +116,7 @@ def main() -> int:
 
 
 def run(*command: str | Path, **options: object) -> str:
-    return subprocess.run(
-        command, check=True, capture_output=True, text=True, **options
-    ).stdout  # type: ignore[call-overload,no-any-return]
+    return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout  # type: ignore[call-overload,no-any-return]
 
 
 def fetch(cache: Path) -> Path:
@@ -130,7 +164,9 @@ class Cpio:
         self.out = bytearray()
         self.number = 0
 
-    def add(self, name: str, mode: int, data: bytes = b"", device: tuple[int, int] = (0, 0)) -> None:
+    def add(
+        self, name: str, mode: int, data: bytes = b"", device: tuple[int, int] = (0, 0)
+    ) -> None:
         self.number += 1
         path = name.encode() + b"\0"
         numbers = (self.number, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(path), 0)
@@ -149,10 +185,7 @@ class Cpio:
 
 def archive(unpacked: Path, work: Path) -> bytes:
     cpio = Cpio()
-    for folder in (
-        "bin sbin etc proc sys dev dev/pts run tmp root root/.ssh mnt boot var var/log lib lib64 usr "
-        "usr/bin usr/sbin lib/x86_64-linux-gnu lib/modules usr/share usr/share/udhcpc"
-    ).split():
+    for folder in FOLDERS:
         cpio.add(folder, stat.S_IFDIR | (0o700 if folder.startswith("root") else 0o755))
     cpio.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
     cpio.add("dev/null", stat.S_IFCHR | 0o666, device=(1, 3))
@@ -186,8 +219,9 @@ def libraries(unpacked: Path) -> Iterator[tuple[str, Path]]:
         for file in sorted((unpacked / folder).glob("*.so*")):
             if file.name.split(".so")[0] in LIBRARIES and re.search(r"\.so\.\d+$", file.name):
                 home = "lib64" if file.name.startswith("ld-") else "lib/x86_64-linux-gnu"
-                yield f"{home}/{file.name}", file.resolve() if not file.is_symlink() else follow(
-                    unpacked, file
+                yield (
+                    f"{home}/{file.name}",
+                    file.resolve() if not file.is_symlink() else follow(unpacked, file),
                 )
 
 
@@ -200,9 +234,7 @@ def follow(unpacked: Path, link: Path) -> Path:
 
 def modules(unpacked: Path) -> list[Path]:
     """The wanted modules and what they depend on, in an order in which insmod accepts them."""
-    found = {
-        file.stem.replace("-", "_"): file for file in (unpacked / "lib/modules").rglob("*.ko")
-    }
+    found = {file.stem.replace("-", "_"): file for file in (unpacked / "lib/modules").rglob("*.ko")}
     ordered: dict[str, Path] = {}
 
     def take(name: str) -> None:
