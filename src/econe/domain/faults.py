@@ -12,7 +12,9 @@ class Noun(StrEnum):
 
     ACCOUNT = "account"
     ACCESS_KEY = "access-key"
+    BLOCK_DEVICE = "block-device"
     IMAGE = "image"
+    IMAGE_NAME = "image-name"
     INSTANCE = "instance"
     INSTANCE_TYPE = "instance-type"
     KEY_PAIR = "key-pair"
@@ -20,6 +22,7 @@ class Noun(StrEnum):
     PARAMETER = "parameter"
     REGION = "region"
     REQUEST = "request"
+    RESOURCE = "resource"
     SECURITY_GROUP = "security-group"
     SNAPSHOT = "snapshot"
     SUBNET = "subnet"

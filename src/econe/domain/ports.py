@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from econe.domain.accounts import AccessKey, Account
+from econe.domain.faults import Broken, Noun, Unavailable
 from econe.domain.hidden import Hidden
 from econe.domain.images import Content, DiskFormat, Image
 from econe.domain.instances import Instance
@@ -40,6 +41,24 @@ class Taken(Exception):  # noqa: N818
     def __init__(self, what: str) -> None:
         super().__init__(what)
         self.what = what
+
+
+class StoreBusy(Unavailable):
+    """Another process holds the database longer than we wait. Trying again later may do."""
+
+    def __init__(self, hidden: str) -> None:
+        super().__init__(Noun.REQUEST, said="The server is busy; try again.", hidden=hidden)
+
+
+class StoreBroken(Broken):
+    """The database cannot do its work: a full or failing disk, or a mistake of ours."""
+
+    def __init__(self, hidden: str) -> None:
+        super().__init__(Noun.REQUEST, hidden=hidden)
+
+
+class StoreUnusable(Exception):  # noqa: N818
+    """The state directory cannot be opened as it is. The text tells the operator why."""
 
 
 class Rows(Protocol, Generic[Row]):

@@ -21,6 +21,11 @@ class Criterion:
     patterns: tuple[str, ...]
 
 
+def literally(text: str) -> str:
+    """The pattern that matches `text` and nothing else."""
+    return "".join("\\" + char if char in "*?\\" else char for char in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """All conditions must hold. Answers come in the order of ids."""

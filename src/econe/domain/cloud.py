@@ -1,0 +1,55 @@
+"""The cloud as requests see it: what it is called, what it offers, and what can be done in it.
+
+Use cases take the transaction and change rows; none calls an engine. app.py builds the one Cloud
+from the settings.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from econe.domain.fleet import Fleet
+from econe.domain.gallery import Gallery
+from econe.domain.hidden import Hidden
+from econe.domain.keyring import Keyring
+from econe.domain.ports import Consoles, KeyMaker, Vault
+from econe.domain.sizes import CATALOGUE, Size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cloud:
+    region: str
+    zone: str
+    consoles: Consoles
+    vault: Vault
+    key_maker: KeyMaker
+    page_key: Hidden[bytes]
+    """Proves that a NextToken is one of ours. The same after a restart."""
+    endpoint: str = ""
+    """The region's endpoint as DescribeRegions says it: host name and port."""
+    sizes: Mapping[str, Size] = field(default_factory=lambda: CATALOGUE)
+    default_type: str = "m1.small"
+    root_gib: int = 0
+    """Size of root disks where neither image nor request say more; 0: as large as the image."""
+    max_instances: int = 1000
+    vpc_pools: tuple[str, ...] = ("172.31.0.0/16", "10.128.0.0/9")
+    """Where default VPCs get their /16 from."""
+    terminated_listed_s: float = 3600.0
+
+    @property
+    def instances(self) -> Fleet:
+        return Fleet(
+            zone=self.zone,
+            sizes=self.sizes,
+            default_type=self.default_type,
+            root_gib=self.root_gib,
+            max_instances=self.max_instances,
+            vpc_pools=self.vpc_pools,
+        )
+
+    @property
+    def images(self) -> Gallery:
+        return Gallery()
+
+    @property
+    def key_pairs(self) -> Keyring:
+        return Keyring(self.key_maker)

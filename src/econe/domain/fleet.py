@@ -1,0 +1,194 @@
+"""What can be done with instances: launch, start, stop, reboot, terminate.
+
+Each use case checks all that it was asked before it changes the first row, so several ids are
+done together or not at all. Each change of intent raises the generation and resets the work
+plane's backoff: the user's new wish is tried at once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from econe.domain import launch as rules
+from econe.domain.default_network import ensure_default_network
+from econe.domain.faults import Invalid, NotFound, Noun
+from econe.domain.ids import read_id
+from econe.domain.instances import Event, Instance, InstanceState, Reason, advance
+from econe.domain.launch import LaunchOrder, Plan
+from econe.domain.ports import Transaction
+from econe.domain.sizes import Size
+
+BY_USER: Final = Reason(
+    "Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An instance's state before and after what was asked."""
+
+    id: str
+    before: InstanceState
+    after: InstanceState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fleet:
+    """Use cases of instances. Raise Fault; `account` is a number, `asked` are ids as written."""
+
+    zone: str
+    sizes: Mapping[str, Size]
+    default_type: str
+    root_gib: int
+    max_instances: int
+    vpc_pools: Sequence[str]
+
+    def launch(
+        self, tx: Transaction, account: str, order: LaunchOrder, now: datetime
+    ) -> list[Instance]:
+        """New instances of one reservation, pending, in order of launch index.
+
+        As many as fit between at_least and at_most; none if at_least do not fit.
+        """
+        rules.check_counts(order)
+        rules.check_options(order)
+        size = order.size or self.default_type
+        if size not in self.sizes:
+            raise Invalid(Noun.INSTANCE_TYPE, size, f"Invalid value '{size}' for InstanceType.")
+        image = rules.find_image(tx, account, order.image)
+        key = rules.find_key(tx, account, order.key_pair)
+        root = rules.choose_root(order, image)
+        network = ensure_default_network(tx, account, self.zone, self.vpc_pools, now)
+        rules.check_network(order.network, network, self.zone)
+        plan = Plan(
+            account=account,
+            order=order,
+            image=image,
+            size=size,
+            key=key,
+            user_data=rules.decode_user_data(order.user_data),
+            root=root,
+            root_gib=rules.size_root(root, image, self.root_gib),
+            network=network,
+            zone=self.zone,
+            now=now,
+        )
+        count = rules.room_for(tx, account, order, self.max_instances)
+        return rules.write_rows(tx, plan, count)
+
+    def start(
+        self, tx: Transaction, account: str, asked: Sequence[str], now: datetime
+    ) -> list[Moved]:
+        def wish(row: Instance) -> Instance:
+            after = advance(row, Event.START)
+            if after.state is row.state:
+                return row
+            return _renewed(
+                after, now, launched_at=now, transition_reason="", state_reason=Reason()
+            )
+
+        return _apply(tx, account, asked, wish)
+
+    def stop(
+        self,
+        tx: Transaction,
+        account: str,
+        asked: Sequence[str],
+        now: datetime,
+        *,
+        forced: bool = False,
+    ) -> list[Moved]:
+        """`forced` cuts power at once; it may also hurry a stop that is under way."""
+
+        def wish(row: Instance) -> Instance:
+            after = advance(row, Event.STOP)
+            hurried = after.state is InstanceState.STOPPING and forced and not row.forced
+            if after.state is row.state and not hurried:
+                return row
+            return _renewed(
+                after,
+                now,
+                forced=forced,
+                state_reason=BY_USER,
+                transition_reason=_by_user(now),
+            )
+
+        return _apply(tx, account, asked, wish)
+
+    def reboot(
+        self, tx: Transaction, account: str, asked: Sequence[str], now: datetime
+    ) -> list[Moved]:
+        """One more reboot is owed. What should be stays the same, so the generation does."""
+
+        def wish(row: Instance) -> Instance:
+            after = advance(row, Event.REBOOT)
+            return replace(
+                after, reboots_asked=row.reboots_asked + 1, asked_at=now, retry_at=None, attempts=0
+            )
+
+        return _apply(tx, account, asked, wish)
+
+    def terminate(
+        self, tx: Transaction, account: str, asked: Sequence[str], now: datetime
+    ) -> list[Moved]:
+        """For ever. Asking twice is not an error."""
+
+        def wish(row: Instance) -> Instance:
+            after = advance(row, Event.TERMINATE)
+            if after.state is row.state:
+                return row
+            return _renewed(after, now, state_reason=BY_USER, transition_reason=_by_user(now))
+
+        return _apply(tx, account, asked, wish)
+
+
+def find_instances(tx: Transaction, account: str, asked: Sequence[str]) -> list[Instance]:
+    """The account's instances of these ids, each once, in order. Raises Malformed, NotFound."""
+    ids = list(dict.fromkeys(read_id(Noun.INSTANCE, text) for text in asked))
+    rows = [row for row in tx.instances.many(ids) if row.account == account]
+    if len(rows) < len(ids):
+        known = {row.id for row in rows}
+        raise missing_instances([row_id for row_id in ids if row_id not in known])
+    return rows
+
+
+def missing_instances(ids: Sequence[str]) -> NotFound:
+    """EC2 names all that are missing in one sentence."""
+    names = ", ".join(ids)
+    said = (
+        f"The instance ID '{names}' does not exist"
+        if len(ids) == 1
+        else f"The instance IDs '{names}' do not exist"
+    )
+    return NotFound(Noun.INSTANCE, names, said)
+
+
+def _apply(
+    tx: Transaction,
+    account: str,
+    asked: Sequence[str],
+    wish: Callable[[Instance], Instance],
+) -> list[Moved]:
+    pairs = [(row, wish(row)) for row in find_instances(tx, account, asked)]
+    for before, after in pairs:
+        if after is not before:
+            tx.instances.save(after)
+    return [Moved(before.id, before.state, after.state) for before, after in pairs]
+
+
+def _renewed(row: Instance, now: datetime, **changes: object) -> Instance:
+    fields: dict[str, object] = {
+        "generation": row.generation + 1,
+        "asked_at": now,
+        "retry_at": None,
+        "attempts": 0,
+        "problem": "",
+        "forced": False,
+        "reboots_done": row.reboots_asked,
+    }
+    return replace(row, **(fields | changes))  # type: ignore[arg-type]
+
+
+def _by_user(now: datetime) -> str:
+    return f"User initiated ({now.astimezone(UTC):%Y-%m-%d %H:%M:%S} GMT)"

@@ -1,0 +1,149 @@
+"""What can be done with images: keep an upload, register, deregister."""
+
+import string
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from econe.domain.faults import (
+    Duplicate,
+    Invalid,
+    Malformed,
+    NotFound,
+    Noun,
+    Unavailable,
+    Unsupported,
+)
+from econe.domain.ids import read_id
+from econe.domain.images import Content, Image, ImageState
+from econe.domain.ports import Transaction
+from econe.domain.queries import Criterion, Query, literally
+from econe.domain.tagging import check_tags
+
+NAME_LENGTHS = range(3, 129)
+LONGEST_DESCRIPTION = 255
+ROOT_DEVICES = frozenset({"/dev/sda1", "/dev/sda", "/dev/xvda", "/dev/vda"})
+"""Names of the root disk that images are registered with; all mean the first disk."""
+_NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "()[] ./-'@_")
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What RegisterImage may say of an uploaded image; None and {} leave it as it is."""
+
+    location: str
+    """The id that the upload was answered with, `ami-00000001` or `1`."""
+    name: str | None = None
+    description: str | None = None
+    architecture: str | None = None
+    root_device: str | None = None
+    tags: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Use cases of images. Raise Fault; `account` is a number."""
+
+    def keep(
+        self,
+        tx: Transaction,
+        account: str,
+        content: Content,
+        now: datetime,
+        *,
+        description: str = "",
+    ) -> Image:
+        """The row of an upload that was proven. It can be run once it is registered."""
+        if len(description) > LONGEST_DESCRIPTION:
+            raise Invalid(Noun.PARAMETER, "Description", "The description is too long.")
+        (image_id,) = tx.next_ids("ami")
+        image = Image(
+            id=image_id,
+            account=account,
+            name=f"ec2-{uuid.uuid4()}",
+            location=content.name,
+            disk_format=content.format,
+            size_bytes=content.virtual_bytes,
+            created_at=now,
+            description=description,
+        )
+        tx.images.add(image)
+        return image
+
+    def register(self, tx: Transaction, account: str, asked: Registration) -> Image:
+        """The image can be run and is listed from now on. Again is not an error."""
+        if asked.architecture not in (None, "x86_64"):
+            raise Unsupported(
+                Noun.IMAGE,
+                asked.architecture or "",
+                f"Images of architecture '{asked.architecture}' cannot be run here.",
+            )
+        image = self._own(tx, account, _image_id(asked.location), asked.location)
+        changes: dict[str, object] = {"registered": True}
+        if asked.name is not None and asked.name != image.name:
+            check_name(asked.name)
+            _check_free(tx, account, asked.name)
+            changes["name"] = asked.name
+        if asked.description is not None:
+            if len(asked.description) > LONGEST_DESCRIPTION:
+                raise Invalid(Noun.PARAMETER, "Description", "The description is too long.")
+            changes["description"] = asked.description
+        if asked.root_device is not None:
+            check_device(asked.root_device)
+            changes["root_device"] = asked.root_device
+        check_tags(asked.tags or {})
+        after = replace(image, **changes)  # type: ignore[arg-type]
+        if after != image:
+            after = tx.images.save(after)
+        if asked.tags:
+            tx.tags.put(account, image.id, Noun.IMAGE.value, asked.tags)
+        return after
+
+    def deregister(self, tx: Transaction, account: str, asked: str) -> Image:
+        """Nothing can be launched of it any more; instances keep what they have."""
+        image = self._own(tx, account, read_id(Noun.IMAGE, asked), asked)
+        return tx.images.save(replace(image, registered=False, state=ImageState.DEREGISTERED))
+
+    def _own(self, tx: Transaction, account: str, image_id: str, asked: str) -> Image:
+        image = tx.images.get(image_id)
+        if image is None or image.account != account:
+            raise NotFound(Noun.IMAGE, asked)
+        if image.state is ImageState.DEREGISTERED:
+            raise Unavailable(Noun.IMAGE, asked, f"The image id '[{asked}]' is no longer available")
+        return image
+
+
+def check_name(name: str) -> None:
+    """API reference, RegisterImage: 3-128 letters, digits and ()[] ./-'@_."""
+    if len(name) not in NAME_LENGTHS or not set(name) <= _NAME_CHARACTERS:
+        raise Malformed(
+            Noun.IMAGE_NAME,
+            name,
+            "AMI names must be between 3 and 128 characters long, and may contain letters, "
+            "numbers, '(', ')', '[', ']', ' ', '.', '/', '-', ''', '@' and '_'",
+        )
+
+
+def check_device(device: str) -> None:
+    if device not in ROOT_DEVICES:
+        raise Invalid(
+            Noun.PARAMETER,
+            device,
+            f"Invalid root device name '{device}': one of {', '.join(sorted(ROOT_DEVICES))}.",
+        )
+
+
+def _check_free(tx: Transaction, account: str, name: str) -> None:
+    same = Criterion("name", (literally(name),))
+    for other in tx.images.find(Query(account=account, criteria=(same,))).items:
+        if other.state is ImageState.AVAILABLE:
+            raise Duplicate(
+                Noun.IMAGE_NAME, name, f"AMI name {name} is already in use by AMI {other.id}"
+            )
+
+
+def _image_id(location: str) -> str:
+    """`ami-00000001`, `ami-1` or `1` (facts/econe.md 2.3: RegisterImage)."""
+    text = location if location.startswith("ami-") else f"ami-{location}"
+    return read_id(Noun.IMAGE, text)

@@ -1,0 +1,196 @@
+"""What the work plane reports of an instance, and what each report changes.
+
+Every function reads the row again inside the caller's writing transaction, and does nothing, and
+answers None, where the row is gone, its generation moved on (the request plane wants something
+else by now), or its state has no such event. So a report may come late, twice, or after a crash.
+The answer is the row as it is after the report.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from econe.domain.instances import (
+    TRANSITIONS,
+    Event,
+    Instance,
+    InstanceState,
+    Reason,
+    advance,
+)
+from econe.domain.ports import Transaction
+from econe.domain.volumes import Volume, VolumeState
+
+# The texts are EC2's own (API reference, StateReason), so that scripts which compare them work.
+BY_GUEST: Final = Reason(
+    "Client.InstanceInitiatedShutdown",
+    "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
+)
+LAUNCH_FAILED: Final = Reason(
+    "Server.InternalError", "Server.InternalError: Internal error on launch"
+)
+DIED: Final = Reason("Server.InternalError", "Server.InternalError: The machine ended unasked")
+
+
+def defined(tx: Transaction, instance_id: str, generation: int, ref: str) -> Instance | None:
+    """The engine holds the machine under its own name `ref`; it is not started yet."""
+    return _change(tx, instance_id, generation, lambda row: replace(row, engine_ref=ref))
+
+
+def started(tx: Transaction, instance_id: str, generation: int, now: datetime) -> Instance | None:
+    """It runs. Its disks exist by now, and reboots asked for before it ran are done."""
+    row = _expecting(tx, instance_id, generation, Event.STARTED)
+    if row is None:
+        return None
+    tx.instances.save(
+        advance(
+            row,
+            Event.STARTED,
+            state_reason=Reason(),
+            transition_reason="",
+            **_calm(row),
+        )
+    )
+    for volume in row.volumes:
+        if volume.state is VolumeState.CREATING:
+            attached_at = volume.attached_at or now
+            tx.volumes.save(replace(volume, state=VolumeState.IN_USE, attached_at=attached_at))
+    return tx.instances.get(instance_id)
+
+
+def halted(
+    tx: Transaction,
+    instance_id: str,
+    generation: int,
+    now: datetime,
+    *,
+    by_guest: bool = False,
+    died: bool = False,
+) -> Instance | None:
+    """It is off: because we asked, because the guest did so (`by_guest`), or it `died`.
+
+    A guest that switches itself off is terminated where its shutdown behaviour says so; the row
+    is then shutting-down with a new generation. One that died unasked is never terminated for it.
+    """
+    row = _expecting(tx, instance_id, generation, Event.HALTED)
+    if row is None:
+        return None
+    unasked = row.state is not InstanceState.STOPPING
+    changes = _calm(row)
+    if unasked and died:
+        changes.update(state_reason=DIED, transition_reason=DIED.code)
+    elif unasked and by_guest:
+        changes.update(state_reason=BY_GUEST, transition_reason="")
+    row = advance(row, Event.HALTED, **changes)
+    if unasked and by_guest and not died and row.shutdown_behavior == "terminate":
+        row = advance(row, Event.TERMINATE, generation=row.generation + 1, asked_at=now)
+    return tx.instances.save(row)
+
+
+def failed(
+    tx: Transaction, instance_id: str, generation: int, now: datetime, said: str = ""
+) -> Instance | None:
+    """It cannot be started, and never will be. `said` may be read by the user.
+
+    A launch ends in termination, as in EC2. A machine that ran before (its root disk is in use)
+    goes back to stopped instead: its data must not be deleted because a start did not work.
+    """
+    row = _expecting(tx, instance_id, generation, Event.FAILED)
+    if row is None:
+        return None
+    message = f"{LAUNCH_FAILED.code}: {said}" if said else LAUNCH_FAILED.message
+    changes = _calm(row) | {
+        "state_reason": Reason(LAUNCH_FAILED.code, message),
+        "transition_reason": LAUNCH_FAILED.code,
+        "problem": said,
+        "generation": row.generation + 1,
+        "asked_at": now,
+    }
+    ran_before = any(v.state is VolumeState.IN_USE for v in row.volumes)
+    event = Event.HALTED if ran_before else Event.FAILED
+    return tx.instances.save(advance(row, event, **changes))
+
+
+def gone(tx: Transaction, instance_id: str, now: datetime) -> Instance | None:
+    """Nothing of it is left in the engine: machine, taps, and the disks that go with it.
+
+    Volumes and interfaces with delete_on_termination lose their rows; the others are detached.
+    No generation is asked for: nothing leads away from shutting-down.
+    """
+    row = tx.instances.get(instance_id)
+    if row is None or (row.state, Event.GONE) not in TRANSITIONS:
+        return None
+    tx.instances.save(advance(row, Event.GONE, terminated_at=now, engine_ref="", **_calm(row)))
+    for volume in row.volumes:
+        if volume.delete_on_termination:
+            tx.volumes.remove(volume.id)
+        else:
+            tx.volumes.save(_detached(volume))
+    for interface in row.interfaces:
+        if interface.delete_on_termination:
+            tx.interfaces.remove(interface.id)
+        else:
+            tx.interfaces.save(
+                replace(interface, instance_id=None, attachment_id=None, attached_at=None)
+            )
+    return tx.instances.get(instance_id)
+
+
+def rebooted(tx: Transaction, instance_id: str, count: int) -> Instance | None:
+    """The first `count` reboots ever asked for are done. Reports of fewer change nothing."""
+    row = tx.instances.get(instance_id)
+    if row is None or row.reboots_done >= count:
+        return None
+    done = min(count, row.reboots_asked)
+    calm = _calm(row) | {"reboots_done": done}
+    return tx.instances.save(replace(row, **calm))
+
+
+def waits(
+    tx: Transaction, instance_id: str, generation: int, problem: str, retry_at: datetime
+) -> Instance | None:
+    """A try did not work; the next is not before `retry_at`. `problem` is for the operator."""
+    return _change(
+        tx,
+        instance_id,
+        generation,
+        lambda row: replace(row, attempts=row.attempts + 1, problem=problem, retry_at=retry_at),
+    )
+
+
+def _expecting(tx: Transaction, instance_id: str, generation: int, event: Event) -> Instance | None:
+    row = tx.instances.get(instance_id)
+    if row is None or row.generation != generation or (row.state, event) not in TRANSITIONS:
+        return None
+    return row
+
+
+def _change(
+    tx: Transaction, instance_id: str, generation: int, change: Callable[[Instance], Instance]
+) -> Instance | None:
+    row = tx.instances.get(instance_id)
+    if row is None or row.generation != generation:
+        return None
+    return tx.instances.save(change(row))
+
+
+def _calm(row: Instance) -> dict[str, Any]:
+    """What every success resets. A machine that starts or ends has no reboot left to do."""
+    return {
+        "attempts": 0,
+        "retry_at": None,
+        "problem": "",
+        "reboots_done": row.reboots_asked,
+    }
+
+
+def _detached(volume: Volume) -> Volume:
+    return replace(
+        volume,
+        state=VolumeState.AVAILABLE,
+        instance_id=None,
+        device=None,
+        attached_at=None,
+        delete_on_termination=False,
+    )

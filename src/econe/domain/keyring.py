@@ -1,0 +1,118 @@
+"""What can be done with key pairs: create, import, delete."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from econe.domain.faults import Duplicate, Invalid, Noun, Unsupported
+from econe.domain.hidden import Hidden
+from econe.domain.ids import read_id
+from econe.domain.keypairs import KeyPair
+from econe.domain.ports import KeyMaker, KnownKey, Transaction
+from econe.domain.queries import Criterion, Query, literally
+from econe.domain.tagging import check_tags
+
+LONGEST_NAME = 255
+TYPES = frozenset({"rsa", "ed25519"})
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Use cases of key pairs. Raise Fault; `account` is a number."""
+
+    maker: KeyMaker
+
+    def create(
+        self,
+        tx: Transaction,
+        account: str,
+        *,
+        name: str,
+        key_type: str,
+        tags: Mapping[str, str],
+        now: datetime,
+    ) -> tuple[KeyPair, Hidden[str]]:
+        """A new pair and its private half in PEM, which is told this once and not kept."""
+        if key_type not in TYPES:
+            raise Unsupported(
+                Noun.KEY_PAIR, key_type, f"Key pairs of type '{key_type}' cannot be made."
+            )
+        _check_new(tx, account, name, tags)
+        made = self.maker.make(key_type)
+        if made.private_pem is None:
+            raise TypeError("a key maker made a key without its private half")
+        return _keep(tx, account, name=name, key=made, tags=tags, now=now), made.private_pem
+
+    def take(
+        self,
+        tx: Transaction,
+        account: str,
+        *,
+        name: str,
+        material: bytes,
+        tags: Mapping[str, str],
+        now: datetime,
+    ) -> KeyPair:
+        """ImportKeyPair."""
+        _check_new(tx, account, name, tags)
+        key = self.maker.read(material)
+        return _keep(tx, account, name=name, key=key, tags=tags, now=now)
+
+    def delete(
+        self, tx: Transaction, account: str, name: str | None, asked_id: str | None
+    ) -> KeyPair | None:
+        """The pair that was deleted; None, and no error, where there was none (as EC2)."""
+        found = None
+        if asked_id is not None:
+            found = tx.key_pairs.get(read_id(Noun.KEY_PAIR, asked_id))
+        elif name is not None:
+            found = _named(tx, account, name)
+        if found is None or found.account != account:
+            return None
+        tx.key_pairs.remove(found.id)
+        return found
+
+
+def _check_new(tx: Transaction, account: str, name: str, tags: Mapping[str, str]) -> None:
+    if not 1 <= len(name) <= LONGEST_NAME or not (name.isascii() and name.isprintable()):
+        raise Invalid(
+            Noun.KEY_PAIR,
+            name,
+            f"Value ({name}) for parameter KeyName is invalid. It must be 1 to {LONGEST_NAME} "
+            "printable ASCII characters.",
+        )
+    check_tags(tags)
+    if _named(tx, account, name) is not None:
+        raise Duplicate(Noun.KEY_PAIR, name, f"The keypair '{name}' already exists.")
+
+
+def _named(tx: Transaction, account: str, name: str) -> KeyPair | None:
+    same = Criterion("name", (literally(name),))
+    rows = tx.key_pairs.find(Query(account=account, criteria=(same,))).items
+    return rows[0] if rows else None
+
+
+def _keep(
+    tx: Transaction,
+    account: str,
+    *,
+    name: str,
+    key: KnownKey,
+    tags: Mapping[str, str],
+    now: datetime,
+) -> KeyPair:
+    (key_id,) = tx.next_ids("key")
+    row = KeyPair(
+        id=key_id,
+        account=account,
+        name=name,
+        type=key.type,
+        fingerprint=key.fingerprint,
+        public_key=f"{key.public_key} {name}",
+        created_at=now,
+        tags=tags,
+    )
+    tx.key_pairs.add(row)
+    if tags:
+        tx.tags.put(account, key_id, Noun.KEY_PAIR.value, tags)
+    return row

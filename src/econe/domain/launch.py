@@ -1,0 +1,383 @@
+"""RunInstances: from an order to rows, in one transaction.
+
+All checks come before the first row. What the request plane writes here is the whole launch; the
+work plane finds the rows and makes machines of them.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from econe.domain.default_network import DefaultNetwork, addresses_of
+from econe.domain.faults import (
+    Conflict,
+    Duplicate,
+    Invalid,
+    LimitExceeded,
+    NoCapacity,
+    NotFound,
+    Noun,
+    Unavailable,
+    Unsupported,
+)
+from econe.domain.hidden import Hidden
+from econe.domain.ids import read_id
+from econe.domain.images import Image, ImageState
+from econe.domain.instances import Instance, InstanceState, MetadataOptions
+from econe.domain.keypairs import KeyPair
+from econe.domain.networks import NetworkInterface
+from econe.domain.ports import Transaction
+from econe.domain.queries import Criterion, Query, literally
+from econe.domain.tagging import check_tags
+from econe.domain.volumes import Volume, VolumeState
+
+GIB: Final = 1 << 30
+MOST_USER_DATA: Final = 16384
+LARGEST_VOLUME_GIB: Final = 65536
+SHUTDOWN_BEHAVIORS: Final = frozenset({"stop", "terminate"})
+VOLUME_TYPES: Final = frozenset({"gp2", "gp3", "standard"})
+"""Those that promise nothing that a plain file does not keep."""
+LAUNCH_TAGGED: Final = ("instance", "volume", "network-interface")
+LIVE: Final = tuple(s.value for s in InstanceState if s is not InstanceState.TERMINATED)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskOrder:
+    """One entry of the block device mapping."""
+
+    device: str
+    size_gib: int | None = None
+    volume_type: str = "gp3"
+    delete_on_termination: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOrder:
+    """What was said of the network. Only the account's default one exists, so anything named
+    must be of it. `groups` are ids, `group_names` names; a group may be given by either."""
+
+    zone: str | None = None
+    subnet: str | None = None
+    groups: Sequence[str] = ()
+    group_names: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOrder:
+    """What RunInstances asks, in the caller's words; nothing is checked yet."""
+
+    image: str
+    at_least: int
+    at_most: int
+    size: str | None = None
+    key_pair: str | None = None
+    user_data: Hidden[str] | None = None
+    """Base64, as it came."""
+    client_token: str = ""
+    shutdown_behavior: str = "stop"
+    metadata_options: MetadataOptions = field(default_factory=MetadataOptions)
+    disks: Sequence[DiskOrder] = ()
+    interface_delete_on_termination: bool = True
+    network: NetworkOrder = NetworkOrder()
+    tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By resource type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An order that was found good: all that its instances have in common."""
+
+    account: str
+    order: LaunchOrder
+    image: Image
+    size: str
+    key: KeyPair | None
+    user_data: Hidden[bytes] | None
+    root: DiskOrder
+    root_gib: int
+    network: DefaultNetwork
+    zone: str
+    now: datetime
+
+
+def check_counts(order: LaunchOrder) -> None:
+    if order.at_least < 1:
+        raise Invalid(
+            Noun.PARAMETER,
+            "MinCount",
+            f"Invalid value '{order.at_least}' for minCount. It must be at least 1.",
+        )
+    if order.at_most < order.at_least:
+        raise Invalid(
+            Noun.PARAMETER,
+            "MaxCount",
+            f"Invalid value '{order.at_most}' for maxCount. It must not be less than minCount.",
+        )
+
+
+def find_image(tx: Transaction, account: str, asked: str) -> Image:
+    """The image, if the account may run it now."""
+    image = tx.images.get(read_id(Noun.IMAGE, asked))
+    if image is None or not (image.account == account or image.public):
+        raise NotFound(Noun.IMAGE, asked)
+    if image.state is not ImageState.AVAILABLE or not image.registered:
+        why = (
+            "is no longer available"
+            if image.state is ImageState.DEREGISTERED
+            else ("is not registered yet")
+        )
+        raise Unavailable(Noun.IMAGE, asked, f"The image id '[{asked}]' {why}.")
+    return image
+
+
+def find_key(tx: Transaction, account: str, name: str | None) -> KeyPair | None:
+    if name is None:
+        return None
+    by_name = Criterion("name", (literally(name),))
+    rows = tx.key_pairs.find(Query(account=account, criteria=(by_name,))).items
+    if not rows:
+        raise NotFound(Noun.KEY_PAIR, name)
+    return rows[0]
+
+
+def decode_user_data(text: Hidden[str] | None) -> Hidden[bytes] | None:
+    """The bytes that the guest shall see; None for none. Raises Invalid."""
+    if text is None or not text:
+        return None
+    try:
+        compact = "".join(text.reveal().split()).encode("ascii")
+        data = base64.b64decode(compact, validate=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise Invalid(
+            Noun.PARAMETER, "UserData", "Invalid BASE64 encoding of user data."
+        ) from error
+    if len(data) > MOST_USER_DATA:
+        raise Invalid(Noun.PARAMETER, "UserData", f"User data is limited to {MOST_USER_DATA} bytes")
+    return Hidden(data) if data else None
+
+
+def choose_root(order: LaunchOrder, image: Image) -> DiskOrder:
+    """The order for the root disk. Other disks cannot be had at launch yet."""
+    seen: set[str] = set()
+    for disk in order.disks:
+        if disk.device in seen:
+            raise Duplicate(
+                Noun.BLOCK_DEVICE, disk.device, f"The device '{disk.device}' is used twice."
+            )
+        seen.add(disk.device)
+        if disk.device != image.root_device:
+            raise Unsupported(
+                Noun.BLOCK_DEVICE,
+                disk.device,
+                f"Only the root device '{image.root_device}' can be mapped at launch, "
+                f"not '{disk.device}'.",
+            )
+        if disk.volume_type not in VOLUME_TYPES:
+            raise Unsupported(
+                Noun.BLOCK_DEVICE,
+                disk.volume_type,
+                f"The volume type '{disk.volume_type}' cannot be had here; "
+                f"use one of {', '.join(sorted(VOLUME_TYPES))}.",
+            )
+    return order.disks[0] if order.disks else DiskOrder(image.root_device)
+
+
+def size_root(disk: DiskOrder, image: Image, usual_gib: int) -> int:
+    """Whole GiB: what was asked, which must hold the image, or the usual size."""
+    least = max(1, -(-image.size_bytes // GIB))
+    if disk.size_gib is None:
+        return max(least, usual_gib)
+    if disk.size_gib < least:
+        raise Invalid(
+            Noun.BLOCK_DEVICE,
+            str(disk.size_gib),
+            f"Volume of size {disk.size_gib}GB is smaller than the image '{image.id}', "
+            f"expect size >= {least}GB",
+        )
+    if disk.size_gib > LARGEST_VOLUME_GIB:
+        raise Invalid(
+            Noun.BLOCK_DEVICE,
+            str(disk.size_gib),
+            f"Volume of size {disk.size_gib}GB is too large; at most {LARGEST_VOLUME_GIB}GB.",
+        )
+    return disk.size_gib
+
+
+def check_network(order: NetworkOrder, network: DefaultNetwork, zone: str) -> None:
+    """What is named must be what the instance gets."""
+    if order.groups and order.group_names:
+        raise Conflict(
+            Noun.PARAMETER,
+            "SecurityGroup",
+            "The parameter groupId cannot be used with the parameter groupName",
+        )
+    if order.zone is not None and order.zone != zone:
+        raise Invalid(Noun.ZONE, order.zone, f"Invalid availability zone: [{order.zone}]")
+    if order.subnet is not None and read_id(Noun.SUBNET, order.subnet) != network.subnet.id:
+        raise NotFound(Noun.SUBNET, order.subnet)
+    for group in order.groups:
+        if read_id(Noun.SECURITY_GROUP, group) != network.group.id:
+            raise NotFound(Noun.SECURITY_GROUP, group)
+    for name in order.group_names:
+        if name not in (network.group.name, network.group.id):
+            raise NotFound(Noun.SECURITY_GROUP, name)
+
+
+def check_options(order: LaunchOrder) -> None:
+    if order.shutdown_behavior not in SHUTDOWN_BEHAVIORS:
+        raise Invalid(
+            Noun.PARAMETER,
+            order.shutdown_behavior,
+            f"Invalid value '{order.shutdown_behavior}' for InstanceInitiatedShutdownBehavior.",
+        )
+    options = order.metadata_options
+    if not 1 <= options.hop_limit <= 64:
+        raise Invalid(
+            Noun.PARAMETER,
+            str(options.hop_limit),
+            f"Invalid value '{options.hop_limit}' for HttpPutResponseHopLimit: 1 to 64.",
+        )
+    for kind, tags in order.tags.items():
+        if kind not in LAUNCH_TAGGED:
+            raise Invalid(
+                Noun.PARAMETER,
+                kind,
+                f"'{kind}' is not a valid taggable resource type for this operation.",
+            )
+        check_tags(tags)
+
+
+def room_for(tx: Transaction, account: str, order: LaunchOrder, most: int) -> int:
+    """How many to launch: as many as are asked for and fit."""
+    living = Criterion("state", LIVE)
+    used = len(tx.instances.keys(Query(account=account, criteria=(living,))).items)
+    count = min(order.at_most, most - used)
+    if count < order.at_least:
+        raise LimitExceeded(
+            Noun.INSTANCE,
+            said=f"You have requested more instances ({order.at_least + used}) than your current "
+            f"instance limit of {most} allows.",
+        )
+    return count
+
+
+def free_addresses(tx: Transaction, network: DefaultNetwork, count: int) -> list[str]:
+    """The lowest `count` addresses of the default subnet that nobody has."""
+    here = Criterion("subnet_id", (network.subnet.id,))
+    taken = {row.private_ip for row in tx.interfaces.find(Query(criteria=(here,))).items}
+    found: list[str] = []
+    for address in addresses_of(network.subnet):
+        if address not in taken:
+            found.append(address)
+            if len(found) == count:
+                return found
+    raise NoCapacity(
+        Noun.SUBNET,
+        network.subnet.id,
+        f"There are not enough free addresses in subnet '{network.subnet.id}' to satisfy the "
+        "requested number of instances.",
+    )
+
+
+def write_rows(tx: Transaction, plan: Plan, count: int) -> list[Instance]:
+    """The instances as a Describe would show them now, in order of their launch index."""
+    addresses = free_addresses(tx, plan.network, count)
+    (reservation,) = tx.next_ids("r")
+    ids = tx.next_ids("i", count)
+    volumes = [_volume(plan, *pair) for pair in zip(tx.next_ids("vol", count), ids, strict=True)]
+    interfaces = [
+        _interface(plan, *three)
+        for three in zip(tx.next_ids("eni", count), ids, addresses, strict=True)
+    ]
+    launched = []
+    for index, (volume, interface) in enumerate(zip(volumes, interfaces, strict=True)):
+        row = _instance(plan, reservation, index, volume, interface)
+        tx.instances.add(row)
+        tx.volumes.add(volume)
+        tx.interfaces.add(interface)
+        for kind, row_id in (
+            ("instance", row.id),
+            ("volume", volume.id),
+            ("network-interface", interface.id),
+        ):
+            if tags := plan.order.tags.get(kind):
+                tx.tags.put(plan.account, row_id, kind, tags)
+        launched.append(row)
+    return launched
+
+
+def mac_of(interface_id: str) -> str:
+    """`02:` (locally administered) and the id's number: one of its own for each interface."""
+    number = int(interface_id.rpartition("-")[2]) % (1 << 40)
+    return "02:" + number.to_bytes(5, "big").hex(":")
+
+
+def _volume(plan: Plan, volume_id: str, instance_id: str) -> Volume:
+    return Volume(
+        id=volume_id,
+        account=plan.account,
+        size_gib=plan.root_gib,
+        zone=plan.zone,
+        state=VolumeState.CREATING,
+        created_at=plan.now,
+        image_id=plan.image.id,
+        volume_type=plan.root.volume_type,
+        instance_id=instance_id,
+        device=plan.image.root_device,
+        attached_at=plan.now,
+        delete_on_termination=plan.root.delete_on_termination,
+        tags=plan.order.tags.get("volume", {}),
+    )
+
+
+def _interface(plan: Plan, interface_id: str, instance_id: str, address: str) -> NetworkInterface:
+    group = plan.network.group
+    return NetworkInterface(
+        id=interface_id,
+        account=plan.account,
+        vpc_id=plan.network.vpc.id,
+        subnet_id=plan.network.subnet.id,
+        mac=mac_of(interface_id),
+        private_ip=address,
+        groups=((group.id, group.name),),
+        created_at=plan.now,
+        instance_id=instance_id,
+        attachment_id=interface_id.replace("eni-", "eni-attach-"),
+        attached_at=plan.now,
+        delete_on_termination=plan.order.interface_delete_on_termination,
+        tags=plan.order.tags.get("network-interface", {}),
+    )
+
+
+def _instance(
+    plan: Plan, reservation: str, index: int, volume: Volume, interface: NetworkInterface
+) -> Instance:
+    order, image, key = plan.order, plan.image, plan.key
+    return Instance(
+        id=volume.instance_id or "",
+        account=plan.account,
+        reservation_id=reservation,
+        launch_index=index,
+        image_id=image.id,
+        image_location=image.location,
+        instance_type=plan.size,
+        vpc_id=plan.network.vpc.id,
+        subnet_id=plan.network.subnet.id,
+        zone=plan.zone,
+        launched_at=plan.now,
+        key_name=key.name if key else None,
+        public_key=key.public_key if key else None,
+        user_data=plan.user_data,
+        client_token=order.client_token,
+        shutdown_behavior=order.shutdown_behavior,
+        metadata_options=order.metadata_options,
+        architecture=image.architecture,
+        root_device=image.root_device,
+        asked_at=plan.now,
+        volumes=(volume,),
+        interfaces=(interface,),
+        tags=order.tags.get("instance", {}),
+    )

@@ -1,0 +1,102 @@
+"""Tags: rules, and what may bear them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from econe.domain.faults import Invalid, LimitExceeded, Malformed, NotFound, Noun
+from econe.domain.ids import noun_of, read_id
+from econe.domain.ports import Rows, Transaction
+from econe.domain.tags import LONGEST_KEY, LONGEST_VALUE, MOST, RESERVED
+
+TAGGABLE = frozenset(
+    {
+        Noun.IMAGE,
+        Noun.INSTANCE,
+        Noun.KEY_PAIR,
+        Noun.NETWORK_INTERFACE,
+        Noun.SECURITY_GROUP,
+        Noun.SUBNET,
+        Noun.VOLUME,
+        Noun.VPC,
+    }
+)
+"""A noun's value is EC2's word for the resource type."""
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """EC2's limits on keys and values (User Guide, "Tag restrictions")."""
+    for key, value in tags.items():
+        check_key(key)
+        if not key:
+            raise Invalid(Noun.TAG, key, "Tag keys must not be empty.")
+        if len(value) > LONGEST_VALUE:
+            raise Invalid(
+                Noun.TAG, key, f"Tag value exceeds the maximum length of {LONGEST_VALUE} characters"
+            )
+    if len(tags) > MOST:
+        raise LimitExceeded(Noun.TAG, said=f"You have reached the maximum of {MOST} tags.")
+
+
+def check_key(key: str) -> None:
+    if key.lower().startswith(RESERVED):
+        raise Invalid(
+            Noun.TAG, key, f"Tag keys starting with '{RESERVED}' are reserved for internal use"
+        )
+    if len(key) > LONGEST_KEY:
+        raise Invalid(
+            Noun.TAG, key, f"Tag key exceeds the maximum length of {LONGEST_KEY} characters"
+        )
+
+
+def put_tags(tx: Transaction, account: str, asked: Sequence[str], tags: Mapping[str, str]) -> None:
+    """The same tags on each resource, or on none where one of them cannot bear them."""
+    check_tags(tags)
+    targets = [_owned(tx, account, text) for text in dict.fromkeys(asked)]
+    for _, row_id in targets:
+        if len(tx.tags.of(row_id).keys() | tags.keys()) > MOST:
+            raise LimitExceeded(
+                Noun.TAG, row_id, f"The resource '{row_id}' would have more than {MOST} tags."
+            )
+    for noun, row_id in targets:
+        tx.tags.put(account, row_id, noun.value, tags)
+
+
+def drop_tags(
+    tx: Transaction,
+    account: str,
+    asked: Sequence[str],
+    tags: Sequence[tuple[str, str | None]] | None,
+) -> None:
+    """Those of the keys; with a value only where it is the tag's; None drops all."""
+    for key, _ in tags or ():
+        check_key(key)
+    targets = [_owned(tx, account, text) for text in dict.fromkeys(asked)]
+    for _, row_id in targets:
+        wanted = [(key, None) for key in tx.tags.of(row_id)] if tags is None else tags
+        for key, value in wanted:
+            tx.tags.drop(row_id, key, value)
+
+
+def _owned(tx: Transaction, account: str, asked: str) -> tuple[Noun, str]:
+    """The kind and id of a resource of the account. Raises Malformed, NotFound."""
+    noun = noun_of(asked)
+    if noun is None or noun not in TAGGABLE:
+        raise Malformed(Noun.RESOURCE, asked, f"The ID '{asked}' is not valid")
+    row_id = read_id(noun, asked)
+    row = _rows(tx)[noun].get(row_id)
+    if row is None or row.account != account:
+        raise NotFound(noun, asked)
+    return noun, row_id
+
+
+def _rows(tx: Transaction) -> Mapping[Noun, Rows[Any]]:
+    return {
+        Noun.IMAGE: tx.images,
+        Noun.INSTANCE: tx.instances,
+        Noun.KEY_PAIR: tx.key_pairs,
+        Noun.NETWORK_INTERFACE: tx.interfaces,
+        Noun.SECURITY_GROUP: tx.security_groups,
+        Noun.SUBNET: tx.subnets,
+        Noun.VOLUME: tx.volumes,
+        Noun.VPC: tx.vpcs,
+    }
