@@ -1,0 +1,144 @@
+"""The ASGI application: receives requests and sends answers, and decides nothing.
+
+    GET, POST /     the EC2 Query API
+    GET /health     whether the server works, as JSON
+
+Ordinary requests are read whole, within limits of size and time, and answered by the pipeline in a
+pool of threads. Uploads are streamed (front/uploads.py).
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+from econe.domain.ports import Vault
+from econe.front.body import Body, Disconnected, TooLarge, TooSlow
+from econe.front.messages import Answer, Incoming, new_request_id, refused
+from econe.front.pipeline import Pipeline
+from econe.front.uploads import Uploads, is_upload
+from econe.settings import Images
+from econe.settings import Server as ServerSettings
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+METHODS: Final = frozenset({"GET", "POST"})
+
+
+class Health(Protocol):
+    """What /health says: plain JSON values, no secrets. `ok` decides the status."""
+
+    def __call__(self) -> Mapping[str, Any]: ...
+
+
+class Application:
+    """The ASGI callable."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        vault: Vault,
+        health: Health,
+        server: ServerSettings,
+        images: Images,
+    ) -> None:
+        self._pipeline, self._health = pipeline, health
+        self._most_head = server.max_header_kib * 1024
+        self._most_body = server.max_body_kib * 1024
+        self._body_timeout_s = server.body_timeout_s
+        self._threads = ThreadPoolExecutor(server.threads, "request")
+        self._uploads = Uploads(pipeline, vault, server, images)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._uploads.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._answer(scope, receive)
+        except Disconnected:
+            return  # nobody is there to be answered, and nothing was done
+        await send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": _headers(answer),
+            }
+        )
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        if _size_of_head(scope) > self._most_head:
+            return refused("RequestHeaderSectionTooLarge", "The request's head is too large", 431)
+        if scope["path"] == "/health":
+            return self._say_health(scope["method"])
+        if scope["path"] != "/":
+            return refused("InvalidAction", "There is nothing at this path; the API is at /", 404)
+        if scope["method"] not in METHODS:
+            return refused("InvalidAction", "Only GET and POST are answered here", 405)
+        return await self._take(scope, receive)
+
+    async def _take(self, scope: Scope, receive: Receive) -> Answer:
+        headers = headers_of(scope)
+        incoming = Incoming(scope["method"], scope["path"], scope["query_string"], headers)
+        try:
+            if is_upload(incoming):
+                return await self._uploads.take(incoming, Body(receive, headers))
+            body = Body(receive, headers)
+            if body.expected != 0:
+                async with asyncio.timeout(self._body_timeout_s):
+                    incoming = replace(incoming, body=await body.whole(self._most_body))
+        except TooLarge:
+            return refused("RequestEntityTooLarge", "The request is too large", 413)
+        except (TooSlow, TimeoutError):
+            return refused(
+                "RequestTimeout", "The request's body did not arrive in time", 408, hang_up=True
+            )
+        answering = asyncio.get_running_loop().run_in_executor(
+            self._threads, self._pipeline.answer, incoming
+        )
+        return await answering
+
+    def _say_health(self, method: str) -> Answer:
+        if method not in ("GET", "HEAD"):
+            return refused("InvalidAction", "Only GET is answered here", 405)
+        health = self._health()
+        return Answer(
+            200 if health["ok"] else 503,
+            json.dumps(health).encode(),
+            new_request_id(),
+            b"application/json",
+        )
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """By lower-case name; bytes beyond ASCII as Latin-1, which is how clients sign them."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
+
+
+def _size_of_head(scope: Scope) -> int:
+    size = len(scope["raw_path"]) + len(scope["query_string"])
+    for name, value in scope["headers"]:
+        size += len(name) + len(value)
+    return size
+
+
+def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (b"content-type", answer.content_type),
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"x-amzn-requestid", answer.request_id.encode()),
+    ]
+    if answer.status == 405:
+        headers.append((b"allow", b"GET, POST"))
+    if answer.hang_up:
+        headers.append((b"connection", b"close"))
+    return headers
