@@ -1,0 +1,157 @@
+"""The ports of ports.Engine over a World. It keeps every promise that a real engine must keep, and
+is held to them by the same suite (tests/contract)."""
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+
+from econe.domain.ports import (
+    Capabilities,
+    EngineRefused,
+    MachineSpec,
+    NetworkSpec,
+    NicSpec,
+    Phase,
+    Poke,
+    Seen,
+)
+from econe.engines.simulator.world import World
+
+
+class Simulator:
+    """`start_delay_s`: how long start() takes, as a real hypervisor's would."""
+
+    def __init__(self, world: World | None = None, *, start_delay_s: float = 0.0) -> None:
+        self.world = world or World()
+        self._closed = threading.Event()
+        self.can = Capabilities(
+            name="simulator",
+            network="none",
+            reasons={"vpc": "the simulator runs no machines", "kvm": "nothing is executed"},
+        )
+        self.machines = SimulatedMachines(self.world, start_delay_s, self._closed)
+        self.disks = SimulatedDisks(self.world)
+        self.networks = SimulatedNetworks(self.world)
+        self.consoles = SimulatedConsoles(self.world)
+
+    def open(self, changed: Poke) -> None:
+        self._closed.clear()
+        self.world.watcher = changed
+
+    def tidy(self) -> None:
+        """Nothing grows: consoles are cut to length as they are written."""
+
+    def close(self) -> None:
+        self._closed.set()
+        self.world.watcher = None
+
+
+class SimulatedMachines:
+    def __init__(self, world: World, start_delay_s: float, closed: threading.Event) -> None:
+        self._world, self._delay_s, self._closed = world, start_delay_s, closed
+
+    def ensure(self, spec: MachineSpec) -> str:
+        with self._world.script.call("machines.ensure"):
+            return self._world.define(spec)
+
+    def start(self, spec: MachineSpec) -> None:
+        """Refuses a machine that was not defined, or that its network does not know."""
+        with self._world.script.call("machines.start"):
+            if self._delay_s > 0:
+                self._closed.wait(self._delay_s)
+            with self._world.lock:
+                machine = self._world.machines.get(spec.id)
+                if machine is None:
+                    raise EngineRefused("The machine does not exist.", hidden=spec.id)
+                for nic in spec.nics:
+                    if nic.interface_id not in self._world.networks.get(nic.network.vpc_id, {}):
+                        raise EngineRefused(
+                            "The network does not know this machine.", hidden=nic.interface_id
+                        )
+                if machine.phase is not Phase.RUNNING:
+                    self._world.boot(spec.id)
+
+    def shut_down(self, instance_id: str) -> None:
+        with self._world.script.call("machines.shut_down"), self._world.lock:
+            machine = self._world.machines.get(instance_id)
+            if machine is not None and not machine.deaf:
+                self._world.power_off_from_inside(instance_id)
+
+    def power_off(self, instance_id: str) -> None:
+        with self._world.script.call("machines.power_off"):
+            self._world.cut(instance_id)
+
+    def reset(self, instance_id: str) -> None:
+        with self._world.script.call("machines.reset"), self._world.lock:
+            machine = self._world.machines.get(instance_id)
+            if machine is not None and machine.phase is Phase.RUNNING:
+                self._world.boot(instance_id)
+
+    def destroy(self, instance_id: str) -> None:
+        with self._world.script.call("machines.destroy"), self._world.lock:
+            if self._world.machines.pop(instance_id, None) is not None:
+                self._world.changed()
+
+    def forget(self, instance_id: str) -> None:
+        with self._world.script.call("machines.forget"), self._world.lock:
+            self._world.consoles.pop(instance_id, None)
+
+    def look(self) -> Mapping[str, Seen]:
+        with self._world.script.call("machines.look"), self._world.lock:
+            return {
+                instance_id: Seen(machine.phase, machine.ref, why=machine.why)
+                for instance_id, machine in self._world.machines.items()
+            }
+
+
+class SimulatedDisks:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def remove(self, volume_id: str) -> None:
+        with self._world.script.call("disks.remove"), self._world.lock:
+            self._world.disks.pop(volume_id, None)
+
+    def look(self) -> set[str]:
+        with self._world.script.call("disks.look"), self._world.lock:
+            return set(self._world.disks)
+
+
+class SimulatedNetworks:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def ensure(self, network: NetworkSpec) -> None:
+        with self._world.script.call("networks.ensure"), self._world.lock:
+            self._world.networks.setdefault(network.vpc_id, {})
+
+    def admit(self, nic: NicSpec) -> None:
+        """Refuses an interface whose network is not up."""
+        with self._world.script.call("networks.admit"), self._world.lock:
+            if nic.network.vpc_id not in self._world.networks:
+                raise EngineRefused("The network is not up.", hidden=nic.network.vpc_id)
+            self._world.networks[nic.network.vpc_id][nic.interface_id] = nic
+
+    def dismiss(self, network: NetworkSpec, interface_id: str) -> None:
+        with self._world.script.call("networks.dismiss"), self._world.lock:
+            self._world.networks.get(network.vpc_id, {}).pop(interface_id, None)
+
+    def remove(self, vpc_id: str) -> None:
+        with self._world.script.call("networks.remove"), self._world.lock:
+            self._world.networks.pop(vpc_id, None)
+
+    def look(self) -> set[str]:
+        with self._world.script.call("networks.look"), self._world.lock:
+            return set(self._world.networks)
+
+
+class SimulatedConsoles:
+    """Reads only what is in memory; no scripted faults, since the request plane reads it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def output(self, instance_id: str) -> tuple[bytes, datetime] | None:
+        with self._world.lock:
+            console = self._world.consoles.get(instance_id)
+            return (bytes(console.text), console.at) if console else None

@@ -1,0 +1,132 @@
+"""What goes on while the server does not: machines, disks and networks that exist by themselves.
+
+A World is kept while engines over it are closed and opened again, as QEMU's processes outlive
+the server. Tests play the guest's part here: switch off, die, write to the console.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from econe.domain.ports import Clock, DiskSpec, MachineSpec, NicSpec, Phase, Poke
+from econe.engines.simulator.script import Script
+
+CONSOLE_KEPT = 64 * 1024
+"""Bytes: what GetConsoleOutput shows at most (API reference)."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Machine:
+    spec: MachineSpec
+    ref: str
+    phase: Phase = Phase.DEFINED
+    boots: int = 0
+    why: str = ""
+    deaf: bool = False
+    """Its guest ignores the power button."""
+
+
+@dataclass(slots=True)
+class Console:
+    at: datetime
+    text: bytearray = field(default_factory=bytearray)
+
+
+class World:
+    """Every method is atomic. Attributes may be read by tests, and are written only under lock."""
+
+    def __init__(self, clock: Clock = utc_now) -> None:
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.script = Script()
+        self.machines: dict[str, Machine] = {}
+        self.made = 0
+        """Machines ever made: a second one for the same id would show here."""
+        self.disks: dict[str, DiskSpec] = {}
+        self.networks: dict[str, dict[str, NicSpec]] = {}
+        """VPC -> interface id -> what it was admitted as."""
+        self.consoles: dict[str, Console] = {}
+        self.watcher: Poke | None = None
+        """Of the engine that is open."""
+
+    # --- what guests and bad luck do -----------------------------------------------------
+
+    def power_off_from_inside(self, instance_id: str) -> None:
+        """The guest switches its machine off."""
+        self._leave(instance_id, Phase.HALTED, "Power down.")
+
+    def die(self, instance_id: str, why: str = "killed") -> None:
+        """The machine ends though neither guest nor server asked for it."""
+        self._leave(instance_id, Phase.DIED, "", why)
+
+    def reboot_host(self) -> None:
+        """All machines die, and no network is left; disks and definitions are still there."""
+        with self.lock:
+            for instance_id in list(self.machines):
+                self._leave(instance_id, Phase.DIED, "", "the host was rebooted")
+            self.networks.clear()
+
+    def ignore_acpi(self, instance_id: str) -> None:
+        """From now on the guest does not hear the power button."""
+        with self.lock:
+            self.machines[instance_id].deaf = True
+
+    def write_console(self, instance_id: str, data: bytes) -> None:
+        with self.lock:
+            console = self.consoles.setdefault(instance_id, Console(self.clock()))
+            console.text += data
+            del console.text[:-CONSOLE_KEPT]
+            console.at = self.clock()
+
+    # --- what an engine does -------------------------------------------------------------
+
+    def define(self, spec: MachineSpec) -> str:
+        with self.lock:
+            machine = self.machines.get(spec.id)
+            if machine is None:
+                self.made += 1
+                machine = self.machines[spec.id] = Machine(spec, f"sim-{self.made}")
+            for disk in spec.disks:
+                self.disks.setdefault(disk.volume_id, disk)
+            self.changed()
+            return machine.ref
+
+    def boot(self, instance_id: str) -> None:
+        """Power on, or reset: the guest begins from its first line."""
+        with self.lock:
+            machine = self.machines[instance_id]
+            machine.phase, machine.why = Phase.RUNNING, ""
+            machine.boots += 1
+            spec = machine.spec
+            lines = (
+                f"{spec.id}: boot {machine.boots} at {self.clock():%Y-%m-%d %H:%M:%S} UTC",
+                f"{spec.instance_type}, {spec.vcpus} vCPU, {spec.memory_mib} MiB",
+                "This is econe's simulator: no virtual machine runs behind this console.",
+            )
+            self.write_console(instance_id, "".join(f"{line}\r\n" for line in lines).encode())
+            self.changed()
+
+    def cut(self, instance_id: str) -> None:
+        with self.lock:
+            machine = self.machines.get(instance_id)
+            if machine is not None and machine.phase is not Phase.DEFINED:
+                machine.phase, machine.why = Phase.DEFINED, ""
+                self.changed()
+
+    def changed(self) -> None:
+        if self.watcher is not None:
+            self.watcher()
+
+    def _leave(self, instance_id: str, phase: Phase, words: str, why: str = "") -> None:
+        with self.lock:
+            machine = self.machines.get(instance_id)
+            if machine is None or machine.phase is not Phase.RUNNING:
+                return
+            machine.phase, machine.why = phase, why
+            if words:
+                self.write_console(instance_id, f"{words}\r\n".encode())
+            self.changed()
