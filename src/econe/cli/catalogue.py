@@ -1,0 +1,35 @@
+"""All tools, in the order of the user guide's story."""
+
+from typing import Final
+
+from econe.cli.images import DEREGISTER, DESCRIBE_IMAGES, REGISTER
+from econe.cli.instances import (
+    DESCRIBE_INSTANCES,
+    GET_CONSOLE_OUTPUT,
+    REBOOT_INSTANCES,
+    RUN_INSTANCES,
+    START_INSTANCES,
+    STOP_INSTANCES,
+    TERMINATE_INSTANCES,
+)
+from econe.cli.keypairs import CREATE_KEYPAIR, DELETE_KEYPAIR, DESCRIBE_KEYPAIRS, IMPORT_KEYPAIR
+from econe.cli.tool import Tool
+from econe.cli.upload import UPLOAD
+
+TOOLS: Final[tuple[Tool, ...]] = (
+    UPLOAD,
+    REGISTER,
+    DESCRIBE_IMAGES,
+    RUN_INSTANCES,
+    DESCRIBE_INSTANCES,
+    TERMINATE_INSTANCES,
+    START_INSTANCES,
+    STOP_INSTANCES,
+    REBOOT_INSTANCES,
+    GET_CONSOLE_OUTPUT,
+    CREATE_KEYPAIR,
+    IMPORT_KEYPAIR,
+    DESCRIBE_KEYPAIRS,
+    DELETE_KEYPAIR,
+    DEREGISTER,
+)

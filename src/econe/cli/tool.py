@@ -1,0 +1,172 @@
+"""What a command is, as data: one table drives the parser, the help text and docs/tools.md.
+
+Why not argparse: it takes 5 ms to import and builds its parser anew on every start, where the whole
+interpreter takes 9; and its help is not the manual page that these tools owe.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from econe.client.session import Session
+
+
+class Option(NamedTuple):
+    long: str
+    """Without dashes."""
+    text: str
+    short: str = ""
+    """One letter, or several that mean the same."""
+    value: str = ""
+    """What the help calls its value; empty for a switch."""
+
+
+class Example(NamedTuple):
+    command: str
+    answer: str = ""
+
+
+class Asked(NamedTuple):
+    """A command line, read."""
+
+    values: dict[str, str]
+    """By long name; a switch that was given is the text `yes`."""
+    arguments: list[str]
+
+    def has(self, option: str) -> bool:
+        return option in self.values
+
+    def get(self, option: str) -> str | None:
+        return self.values.get(option)
+
+
+class Tool(NamedTuple):
+    name: str
+    gist: str
+    """Half a sentence for the NAME section."""
+    arguments: str
+    """As the synopsis shows them."""
+    description: str
+    """Paragraphs divided by blank lines."""
+    act: Callable[[Asked, "Session"], None]
+    options: tuple[Option, ...] = ()
+    """Its own; STANDARD ones come on top."""
+    examples: tuple[Example, ...] = ()
+
+    def __call__(self) -> int:
+        """What the installed command calls; returns the exit status."""
+        from econe.cli.play import play  # which imports this module
+
+        return play(self)
+
+
+class UsageError(Exception):
+    """The command line cannot be meant. Exit status 2."""
+
+
+HEADERS: Final = Option(
+    "headers", "Print the names of the columns and a rule above the table.", "H"
+)
+WAIT: Final = "wait"
+STANDARD: Final = (
+    Option(
+        "access-key",
+        "Access key of the account; with econe-admin's or OpenNebula's pair the user name. "
+        "Goes together with --secret-key.",
+        "K",
+        "ID",
+    ),
+    Option("secret-key", "Secret key of the account.", "S", "KEY"),
+    Option(
+        "url", "Where the cloud answers. Default: EC2_URL, else http://localhost:4567.", "U", "URL"
+    ),
+    Option("json", "Print the answer as JSON, and nothing else, on standard output."),
+    Option("help", "Print this text.", "h"),
+    Option("version", "Print the version and the licence.", "Vv"),
+)
+
+
+def read_command_line(tool: Tool, words: Sequence[str]) -> Asked:
+    """Options and arguments in any order, as getopt reads them: `-Kvalue`, `-K value`,
+    `--access-key value`, `--access-key=value`; `--` ends the options; of an option given twice
+    the last counts. Raises UsageError.
+    """
+    options = (*tool.options, *STANDARD)
+    long = {option.long: option for option in options}
+    short = {letter: option for option in options for letter in option.short}
+    asked = Asked({}, [])
+    left = list(reversed(words))
+    while left:
+        word = left.pop()
+        if word == "--":
+            asked.arguments.extend(reversed(left))
+            break
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            _take(asked, long.get(name), f"--{name}", value if equals else None, left)
+        elif word.startswith("-") and word != "-":
+            _take_letters(asked, short, word[1:], left)
+        else:
+            asked.arguments.append(word)
+    return asked
+
+
+def _take_letters(asked: Asked, short: dict[str, Option], letters: str, left: list[str]) -> None:
+    """`-Hn3` is the switch -H and the option -n with the value 3."""
+    while letters:
+        letter, letters = letters[0], letters[1:]
+        option = short.get(letter)
+        if option is not None and option.value:
+            _take(asked, option, f"-{letter}", letters or None, left)
+            return
+        _take(asked, option, f"-{letter}", None, left)
+
+
+def _take(
+    asked: Asked, option: Option | None, written: str, value: str | None, left: list[str]
+) -> None:
+    if option is None:
+        raise UsageError(f"unknown option {written} (-h shows all)")
+    if not option.value:
+        if value is not None:
+            raise UsageError(f"option {written} takes no value")
+        asked.values[option.long] = "yes"
+        return
+    if value is None:
+        if not left:
+            raise UsageError(f"option {written} needs a value ({option.value})")
+        value = left.pop()
+    asked.values[option.long] = value
+
+
+# --- arguments ---------------------------------------------------------------------------
+
+
+def one_argument(asked: Asked, name: str) -> str:
+    """The only argument. Raises UsageError with the old tools' words where there is none."""
+    if not asked.arguments or not asked.arguments[0]:
+        raise UsageError(f"missing {name} parameter")
+    no_more_arguments(asked, 1)
+    return asked.arguments[0]
+
+
+def no_more_arguments(asked: Asked, most: int) -> None:
+    if len(asked.arguments) > most:
+        raise UsageError(f"unexpected argument {asked.arguments[most]!r}")
+
+
+def several_arguments(asked: Asked, name: str) -> list[str]:
+    """One or more, divided by blanks or commas. Raises UsageError where there is none."""
+    found = any_arguments(asked)
+    if not found:
+        raise UsageError(f"missing {name} parameter")
+    return found
+
+
+def any_arguments(asked: Asked) -> list[str]:
+    return [part for word in asked.arguments for part in word.replace(",", " ").split()]
+
+
+def numbered(name: str, values: Sequence[str]) -> list[tuple[str, str]]:
+    """EC2's lists: InstanceId.1, InstanceId.2 and so on."""
+    return [(f"{name}.{at}", value) for at, value in enumerate(values, start=1)]
