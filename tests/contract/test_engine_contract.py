@@ -1,0 +1,323 @@
+"""One contract, every engine: what domain.ports promises, promised by each of them.
+
+Guests are few and small, and every wait has a limit (`stand.patience_s`), so that the suite is
+bearable where machines are real and emulated.
+"""
+
+import pytest
+from tests.contract.engines import Stand
+from tests.support.eventually import eventually
+from tests.support.guests import GREETING, Guest
+
+from econe.domain.ports import Engine, MachineSpec, Phase, Seen
+
+ABSENT = "i-00000099"
+
+
+@pytest.fixture
+def engine(stand: Stand) -> Engine:
+    return stand.open()
+
+
+def connect(engine: Engine, spec: MachineSpec) -> None:
+    for nic in spec.nics:
+        engine.networks.ensure(nic.network)
+        engine.networks.admit(nic)
+
+
+def launch(engine: Engine, spec: MachineSpec) -> None:
+    connect(engine, spec)
+    engine.machines.ensure(spec)
+    engine.machines.start(spec)
+
+
+def phase(engine: Engine, spec: MachineSpec) -> Phase | None:
+    seen = engine.machines.look().get(spec.id)
+    return seen.phase if seen else None
+
+
+def wait_for(stand: Stand, engine: Engine, spec: MachineSpec, wanted: Phase) -> None:
+    eventually(lambda: phase(engine, spec) is wanted, within_s=stand.patience_s)
+
+
+def wait_until_booted(stand: Stand, engine: Engine, spec: MachineSpec) -> None:
+    """Until the guest hears the power button."""
+    eventually(lambda: engine.consoles.output(spec.id), within_s=stand.patience_s)
+    if stand.speaks:
+        eventually(
+            lambda: GREETING in (engine.consoles.output(spec.id) or (b"",))[0],
+            within_s=stand.patience_s,
+        )
+
+
+# --- machines ----------------------------------------------------------------------------
+
+
+def test_an_engine_without_machines_shows_none(engine: Engine):
+    assert engine.machines.look() == {}
+    assert engine.disks.look() == set()
+    assert engine.networks.look() == set()
+
+
+def test_ensuring_a_machine_twice_makes_one(stand: Stand, engine: Engine):
+    spec = stand.spec()
+    connect(engine, spec)
+    ref = engine.machines.ensure(spec)
+    assert engine.machines.ensure(spec) == ref
+    assert engine.machines.look() == {spec.id: Seen(Phase.DEFINED, ref)}
+    assert engine.disks.look() == {spec.disks[0].volume_id}
+
+
+def test_a_started_machine_runs_and_starting_it_again_does_nothing(stand: Stand, engine: Engine):
+    spec = stand.spec()
+    launch(engine, spec)
+    before = engine.machines.look()
+    assert before[spec.id].phase is Phase.RUNNING
+    wait_until_booted(stand, engine, spec)
+    output = engine.consoles.output(spec.id)
+    engine.machines.ensure(spec)
+    engine.machines.start(spec)
+    assert engine.machines.look() == before
+    assert engine.consoles.output(spec.id) == output  # it did not boot again
+
+
+def test_a_guest_that_is_asked_to_halt_does_so_and_is_seen_halted(stand: Stand, engine: Engine):
+    spec = stand.spec()
+    launch(engine, spec)
+    wait_until_booted(stand, engine, spec)
+    engine.machines.shut_down(spec.id)
+    wait_for(stand, engine, spec, Phase.HALTED)
+
+
+def test_a_halted_machine_can_be_cut_and_is_in_order_then(stand: Stand, engine: Engine):
+    spec = stand.spec(guest=Guest.HALTING)
+    launch(engine, spec)
+    wait_for(stand, engine, spec, Phase.HALTED)
+    for _ in range(2):
+        engine.machines.power_off(spec.id)
+        assert phase(engine, spec) is Phase.DEFINED
+
+
+def test_a_halted_machine_starts_afresh(stand: Stand, engine: Engine):
+    spec = stand.spec()
+    launch(engine, spec)
+    wait_until_booted(stand, engine, spec)
+    engine.machines.shut_down(spec.id)
+    wait_for(stand, engine, spec, Phase.HALTED)
+    engine.machines.start(spec)
+    assert phase(engine, spec) is Phase.RUNNING
+
+
+def test_a_deaf_guest_goes_on_until_power_is_cut(stand: Stand, engine: Engine):
+    spec = stand.spec(guest=Guest.DEAF)
+    launch(engine, spec)
+    wait_until_booted(stand, engine, spec)
+    engine.machines.shut_down(spec.id)
+    engine.machines.shut_down(spec.id)
+    assert phase(engine, spec) is Phase.RUNNING
+    engine.machines.power_off(spec.id)
+    assert phase(engine, spec) is Phase.DEFINED
+
+
+def test_a_killed_machine_is_seen_dead_and_starts_afresh(stand: Stand, engine: Engine):
+    spec = stand.spec()
+    launch(engine, spec)
+    stand.kill(spec.id)
+    wait_for(stand, engine, spec, Phase.DIED)
+    engine.machines.start(spec)
+    assert phase(engine, spec) is Phase.RUNNING
+
+
+def test_a_dead_machine_is_in_order_once_it_is_cut(stand: Stand, engine: Engine):
+    spec = stand.spec()
+    launch(engine, spec)
+    stand.kill(spec.id)
+    wait_for(stand, engine, spec, Phase.DIED)
+    engine.machines.power_off(spec.id)
+    assert phase(engine, spec) is Phase.DEFINED
+
+
+def test_a_machine_that_is_reset_runs_on_and_its_guest_boots_again(stand: Stand, engine: Engine):
+    spec = stand.spec(guest=Guest.DEAF)
+    launch(engine, spec)
+    wait_until_booted(stand, engine, spec)
+    before = len(engine.consoles.output(spec.id)[0])
+    engine.machines.reset(spec.id)
+    eventually(lambda: len(engine.consoles.output(spec.id)[0]) > before, within_s=stand.patience_s)
+    assert phase(engine, spec) is Phase.RUNNING
+
+
+def test_what_is_off_stays_off_whatever_but_start_is_called(stand: Stand, engine: Engine):
+    spec = stand.spec()
+    connect(engine, spec)
+    engine.machines.ensure(spec)
+    engine.machines.shut_down(spec.id)
+    engine.machines.reset(spec.id)
+    engine.machines.power_off(spec.id)
+    assert phase(engine, spec) is Phase.DEFINED
+
+
+def test_nothing_happens_to_a_machine_that_is_absent(engine: Engine):
+    engine.machines.shut_down(ABSENT)
+    engine.machines.reset(ABSENT)
+    engine.machines.power_off(ABSENT)
+    engine.machines.destroy(ABSENT)
+    engine.machines.forget(ABSENT)
+    engine.disks.remove("vol-00000099")
+    assert engine.machines.look() == {}
+    assert engine.consoles.output(ABSENT) is None
+
+
+def test_a_running_machine_is_destroyed_and_its_disk_is_left_to_be_removed(
+    stand: Stand, engine: Engine
+):
+    spec = stand.spec()
+    launch(engine, spec)
+    for _ in range(2):
+        engine.machines.destroy(spec.id)
+        assert engine.machines.look() == {}
+    assert engine.disks.look() == {spec.disks[0].volume_id}
+    for _ in range(2):
+        engine.disks.remove(spec.disks[0].volume_id)
+        assert engine.disks.look() == set()
+
+
+def test_a_machine_that_only_was_defined_is_destroyed(stand: Stand, engine: Engine):
+    spec = stand.spec()
+    connect(engine, spec)
+    engine.machines.ensure(spec)
+    engine.machines.destroy(spec.id)
+    assert engine.machines.look() == {}
+
+
+def test_a_machine_can_be_made_again_after_it_was_destroyed(stand: Stand, engine: Engine):
+    spec = stand.spec()
+    launch(engine, spec)
+    engine.machines.destroy(spec.id)
+    launch(engine, spec)
+    assert phase(engine, spec) is Phase.RUNNING
+
+
+def test_machines_do_not_touch_each_other(stand: Stand, engine: Engine):
+    first, second = stand.spec(1), stand.spec(2)
+    launch(engine, first)
+    launch(engine, second)
+    assert {i: s.phase for i, s in engine.machines.look().items()} == {
+        first.id: Phase.RUNNING,
+        second.id: Phase.RUNNING,
+    }
+    engine.machines.destroy(first.id)
+    engine.networks.dismiss(first.nics[0].network, first.nics[0].interface_id)
+    engine.disks.remove(first.disks[0].volume_id)
+    assert phase(engine, second) is Phase.RUNNING
+    assert engine.disks.look() == {second.disks[0].volume_id}
+
+
+# --- consoles ----------------------------------------------------------------------------
+
+
+def test_a_machine_that_never_ran_has_no_console(stand: Stand, engine: Engine):
+    spec = stand.spec()
+    connect(engine, spec)
+    engine.machines.ensure(spec)
+    shown = engine.consoles.output(spec.id)
+    assert shown is None or shown[0] == b""
+
+
+def test_the_console_outlives_the_machine_until_it_is_forgotten(stand: Stand, engine: Engine):
+    spec = stand.spec()
+    launch(engine, spec)
+    wait_until_booted(stand, engine, spec)
+    engine.machines.destroy(spec.id)
+    text, at = engine.consoles.output(spec.id)
+    assert text
+    assert at.tzinfo is not None
+    for _ in range(2):
+        engine.machines.forget(spec.id)
+        assert engine.consoles.output(spec.id) is None
+
+
+# --- networks ----------------------------------------------------------------------------
+
+
+def test_networks_come_and_go_however_often_it_is_said(stand: Stand, engine: Engine):
+    (nic,) = stand.spec().nics
+    for _ in range(2):
+        engine.networks.ensure(nic.network)
+        assert engine.networks.look() == {nic.network.vpc_id}
+    for _ in range(2):
+        engine.networks.admit(nic)
+    for _ in range(2):
+        engine.networks.dismiss(nic.network, nic.interface_id)
+    for _ in range(2):
+        engine.networks.remove(nic.network.vpc_id)
+        assert engine.networks.look() == set()
+    engine.networks.dismiss(nic.network, nic.interface_id)  # after its network is gone
+
+
+# --- life --------------------------------------------------------------------------------
+
+
+def test_a_server_that_starts_again_finds_all_as_it_was(stand: Stand):
+    engine = stand.open()
+    running, defined = stand.spec(1), stand.spec(2)
+    launch(engine, running)
+    connect(engine, defined)
+    engine.machines.ensure(defined)
+    wait_until_booted(stand, engine, running)
+    before = engine.machines.look(), engine.disks.look(), engine.networks.look()
+    output = engine.consoles.output(running.id)
+
+    again = stand.open()
+    assert (again.machines.look(), again.disks.look(), again.networks.look()) == before
+    assert again.consoles.output(running.id) == output
+    connect(again, running)
+    again.machines.ensure(running)
+    again.machines.start(running)
+    assert again.machines.look() == before[0]
+    assert again.consoles.output(running.id) == output  # it did not boot again
+
+
+def test_a_server_that_starts_again_commands_what_an_earlier_one_started(stand: Stand):
+    spec = stand.spec()
+    engine = stand.open()
+    launch(engine, spec)
+    wait_until_booted(stand, engine, spec)
+    again = stand.open()
+    again.machines.shut_down(spec.id)
+    wait_for(stand, again, spec, Phase.HALTED)
+    again.machines.destroy(spec.id)
+    assert again.machines.look() == {}
+
+
+def test_what_happens_while_no_server_runs_is_seen_by_the_next(stand: Stand):
+    halted, dead = stand.spec(1, Guest.HALTING), stand.spec(2)
+    engine = stand.open()
+    launch(engine, halted)
+    launch(engine, dead)
+    engine.close()
+    stand.kill(dead.id)
+    again = stand.open()
+    wait_for(stand, again, halted, Phase.HALTED)
+    wait_for(stand, again, dead, Phase.DIED)
+
+
+def test_the_engine_says_when_a_guest_leaves(stand: Stand, engine: Engine):
+    spec = stand.spec()
+    launch(engine, spec)
+    before = stand.pokes()
+    stand.kill(spec.id)
+    eventually(lambda: stand.pokes() > before, within_s=stand.patience_s)
+
+
+def test_upkeep_changes_nothing_that_is_seen(stand: Stand, engine: Engine):
+    spec = stand.spec()
+    launch(engine, spec)
+    before = engine.machines.look()
+    engine.tidy()
+    assert engine.machines.look() == before
+
+
+def test_an_engine_says_what_it_can_do(engine: Engine):
+    assert engine.can.name
+    assert engine.can.network in {"vpc", "user", "none"}
