@@ -113,7 +113,10 @@ class Qemu:
     console_keep_kib: int = 1024
     """How much of each console log is kept."""
     uid_base: int = 200000
-    """Guests run as user uid_base plus the instance's number, if the server runs as root."""
+    """Guests run as user uid_base plus the instance's number, if the server runs as root. With 0
+    they run as the server itself."""
+    reboot_grace_s: float = 60.0
+    """How long a guest may take to halt after RebootInstances before it is reset (EC2: minutes)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -46,9 +46,11 @@ class Wiring(Networks, Protocol):
     def open_nic(self, nic: NicSpec, instance_dir: Path, owner: int | None) -> Nic:
         """Make the host's end, just before QEMU is started.
 
-        ensure() and admit() were called before. `instance_dir` is the machine's own directory and
-        QEMU's working directory; `owner` is the user that QEMU will run as, None for our own.
-        Called again for every start; what a start that crashed has left is taken over or replaced.
+        ensure() and admit() were called before. `instance_dir` is the machine's own directory, was
+        just emptied, belongs to `owner` and is QEMU's working directory: what QEMU opens there it
+        must name without a path, for the directories above may be closed to it. `owner` is the
+        user (and group) that QEMU will run as, None for our own. Called again for every start;
+        what a start that crashed has left is taken over or replaced.
         """
 
     def close_nic(self, nic: NicSpec) -> None:

@@ -1,0 +1,70 @@
+"""The QEMU engine: this machine runs the guests."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from econe.domain.ports import Capabilities, Poke, Vault
+from econe.engines.qemu import accelerate
+from econe.engines.qemu.consoles import QemuConsoles
+from econe.engines.qemu.disks import QemuDisks
+from econe.engines.qemu.launcher import Host
+from econe.engines.qemu.machines import QemuMachines
+from econe.engines.qemu.nic import Wiring
+from econe.settings import Qemu
+
+
+class QemuEngine:
+    """ports.Engine. Raises EngineRefused when made with an accelerator that cannot be had."""
+
+    def __init__(self, state: Path, settings: Qemu, vault: Vault, networks: Wiring) -> None:
+        self._instances, self._volumes = (
+            state.absolute() / "instances",
+            state.absolute() / "volumes",
+        )
+        own_users = os.geteuid() == 0 and settings.uid_base > 0
+        self._accelerator = accelerate.find(settings.accelerator, own_users=own_users)
+        self._networks = networks
+        self._disks = QemuDisks(self._volumes, vault)
+        host = Host(self._accelerator, own_users)
+        self._machines = QemuMachines(self._instances, settings, host, self._disks, networks)
+        self._consoles = QemuConsoles(self._instances, settings.console_keep_kib)
+
+    @property
+    def can(self) -> Capabilities:
+        reasons: Mapping[str, str] = {}
+        if self._accelerator.name != "kvm":
+            reasons = {"kvm": self._accelerator.reason}
+        return Capabilities(
+            name="qemu",
+            network=self._networks.mode,
+            reasons={**reasons, **self._networks.reasons},
+        )
+
+    @property
+    def machines(self) -> QemuMachines:
+        return self._machines
+
+    @property
+    def disks(self) -> QemuDisks:
+        return self._disks
+
+    @property
+    def networks(self) -> Wiring:
+        return self._networks
+
+    @property
+    def consoles(self) -> QemuConsoles:
+        return self._consoles
+
+    def open(self, changed: Poke) -> None:
+        for directory in (self._instances, self._volumes):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._machines.open(changed)
+
+    def tidy(self) -> None:
+        self._consoles.cap()
+        self._machines.tidy()
+
+    def close(self) -> None:
+        self._machines.close()

@@ -1,0 +1,349 @@
+"""Machines as QEMU processes that outlive us.
+
+What is true is read from the world each time: the records in the machine's directory (place.py),
+the process that carries its uuid, and what its monitor last said. Every method repairs what a
+crash in the middle of another has left, because it asks what is there and not what was done:
+
+    no spec.json                      ensure() did not finish: nothing was started
+    spec.json, no power.json          off, in order
+    power.json, no process            it died (or we did, before QEMU was started): start anew
+    power.json, process, no pid       we died just after QEMU was started: it is found by its uuid
+"""
+
+import logging
+import secrets
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from econe.domain.ports import (
+    EngineBusy,
+    EngineRefused,
+    MachineSpec,
+    Phase,
+    Poke,
+    Seen,
+)
+from econe.engines.qemu import processes
+from econe.engines.qemu.disks import QemuDisks
+from econe.engines.qemu.launcher import Host, Launcher
+from econe.engines.qemu.monitor import Monitors
+from econe.engines.qemu.nic import Wiring
+from econe.engines.qemu.place import (
+    Place,
+    Power,
+    Record,
+    place_of,
+    places,
+    sync_directory,
+    write_whole,
+)
+from econe.settings import Qemu
+
+_log = logging.getLogger(__name__)
+
+START_S: Final = 20.0
+"""How long QEMU may take from exec to running (35 to 90 ms on an idle machine)."""
+LOOK_S: Final = 1.0
+"""How long look() waits for monitors that are not connected yet."""
+TURN_S: Final = 10.0
+QUIT_S, TERM_S, KILL_S = 3.0, 3.0, 10.0
+"""How long a QEMU may take to end after QMP's quit, SIGTERM and SIGKILL. The first two flush."""
+ROOM_TO_GO_ON_BYTES: Final = 256 << 20
+"""Free space with which guests that were halted by a full disk are let run on."""
+
+PHASES: Final = {
+    "shutdown": Phase.HALTED,
+    "internal-error": Phase.DIED,
+    "guest-panicked": Phase.DIED,
+}
+"""QEMU's run states that are not simply running (QAPI, RunState)."""
+
+
+class QemuMachines:
+    """ports.Machines."""
+
+    def __init__(
+        self, instances: Path, settings: Qemu, host: Host, disks: QemuDisks, networks: Wiring
+    ) -> None:
+        self._instances, self._reboot_grace_s = instances, settings.reboot_grace_s
+        self._disks, self._networks = disks, networks
+        self._launcher = Launcher(settings, host, disks, networks)
+        self._children = processes.Children()
+        self._pids: dict[str, tuple[int, str]] = {}
+        """Where processes were last: instance id -> (pid, uuid). Proven again at each use."""
+        self._turns: dict[str, threading.Lock] = {}
+        self._monitors: Monitors | None = None
+
+    def open(self, changed: Poke) -> None:
+        self._monitors = Monitors(changed, self._is_rebooting, self._has_rebooted)
+        self._monitors.open()
+        self.look()
+
+    def close(self) -> None:
+        if self._monitors is not None:
+            self._monitors.close()
+            self._monitors = None
+
+    # --- ports.Machines --------------------------------------------------------------------
+
+    def ensure(self, spec: MachineSpec) -> str:
+        with self._turn(spec.id) as place:
+            self._ensure(spec, place)
+        return spec.id
+
+    def start(self, spec: MachineSpec) -> None:
+        with self._turn(spec.id) as place:
+            record = self._ensure(spec, place)
+            if self._pid(place) is not None:
+                status = self._status_within(place, START_S)
+                if status is None:
+                    raise EngineBusy(f"{spec.id} has a QEMU that does not answer")
+                if self._phase_of(place, status) is Phase.RUNNING:
+                    return
+            self._cut(place, record)
+            self._power_on(spec, place, record)
+
+    def shut_down(self, instance_id: str) -> None:
+        with self._turn(instance_id) as place:
+            if self._pid(place) is None:
+                return
+            place.reboot.unlink(missing_ok=True)  # the later wish wins
+            self._ask(place, "system_powerdown")
+
+    def power_off(self, instance_id: str) -> None:
+        with self._turn(instance_id) as place:
+            self._cut(place, place.read_record())
+
+    def reset(self, instance_id: str) -> None:
+        """Ask the guest to halt, and start it again, in the same QEMU, when it has. A guest that
+        does not obey within `reboot_grace_s` is reset by tidy(). x86 has no ACPI reboot."""
+        with self._turn(instance_id) as place:
+            if self._pid(place) is None:
+                return
+            status = self._status_within(place, LOOK_S)
+            if status is None:
+                raise EngineBusy(f"{instance_id} has a QEMU that does not answer")
+            if self._phase_of(place, status) is not Phase.RUNNING:
+                return
+            write_whole(place.reboot, f"{time.time() + self._reboot_grace_s:.3f}")
+            self._ask(place, "system_powerdown")
+
+    def destroy(self, instance_id: str) -> None:
+        with self._turn(instance_id) as place:
+            self._cut(place, place.read_record())
+            place.clear(keep=frozenset({place.console.name}))
+
+    def forget(self, instance_id: str) -> None:
+        self.destroy(instance_id)
+        with self._turn(instance_id) as place:
+            if place.path.is_dir():
+                shutil.rmtree(place.path)
+        self._turns.pop(instance_id, None)
+
+    def look(self) -> Mapping[str, Seen]:
+        powered: dict[str, tuple[Place, int | None]] = {}
+        seen: dict[str, Seen] = {}
+        for place in places(self._instances):
+            if not place.spec.exists():
+                continue
+            if place.power.exists():
+                powered[place.id] = (place, self._pid(place))
+            else:
+                seen[place.id] = Seen(Phase.DEFINED, place.id)
+        alive = {id_: place.monitor for id_, (place, pid) in powered.items() if pid is not None}
+        self._watching().attach(alive, LOOK_S)
+        for id_, (place, pid) in powered.items():
+            seen[id_] = self._seen(place, pid)
+        return seen
+
+    # --- upkeep ----------------------------------------------------------------------------
+
+    def tidy(self) -> None:
+        """Reset guests that were asked to reboot and did not in time; let those run on that a
+        full disk had halted, when there is room again."""
+        for place in places(self._instances):
+            status = self._watching().status(place.id)
+            deadline = place.read_reboot()
+            if status is not None and deadline is not None and time.time() > deadline:
+                self._reset_hard(place)
+            if status == "io-error" and self._has_room():
+                self._ask(place, "cont")
+
+    def _reset_hard(self, place: Place) -> None:
+        _log.info("guest did not reboot in time, resetting it instance=%s", place.id)
+        self._ask(place, "system_reset")
+        place.reboot.unlink(missing_ok=True)
+
+    def _has_room(self) -> bool:
+        return shutil.disk_usage(self._instances).free > ROOM_TO_GO_ON_BYTES
+
+    def _is_rebooting(self, instance_id: str) -> bool:
+        return place_of(self._instances, instance_id).reboot.exists()
+
+    def _has_rebooted(self, instance_id: str) -> None:
+        place_of(self._instances, instance_id).reboot.unlink(missing_ok=True)
+
+    # --- what is there ---------------------------------------------------------------------
+
+    def _watching(self) -> Monitors:
+        if self._monitors is None:
+            raise EngineBusy("the engine is not open")
+        return self._monitors
+
+    @contextmanager
+    def _turn(self, instance_id: str) -> Iterator[Place]:
+        """One at a time for each machine."""
+        turn = self._turns.setdefault(instance_id, threading.Lock())
+        if not turn.acquire(timeout=TURN_S):
+            raise EngineBusy(f"{instance_id} is being worked on")
+        try:
+            yield place_of(self._instances, instance_id)
+        finally:
+            turn.release()
+
+    def _pid(self, place: Place) -> int | None:
+        """Of its live QEMU."""
+        known = self._pids.get(place.id)
+        if known is not None:
+            pid, uuid = known
+            if processes.carries(pid, uuid):
+                return pid
+            self._children.bury(pid)
+            self._pids.pop(place.id, None)
+        record = place.read_record()
+        if record is None or not place.power.exists():
+            return None
+        found = processes.find(record.uuid, place.read_pid())
+        if found is not None:
+            self._pids[place.id] = (found, record.uuid)
+        return found
+
+    def _status_within(self, place: Place, seconds: float) -> str | None:
+        watching = self._watching()
+        watching.attach({place.id: place.monitor}, seconds)
+        return watching.status(place.id)
+
+    def _ask(self, place: Place, deed: str) -> None:
+        self._watching().attach({place.id: place.monitor}, LOOK_S)
+        self._watching().ask(place.id, deed)
+
+    def _seen(self, place: Place, pid: int | None) -> Seen:
+        turn = self._turns.get(place.id)
+        in_work = turn is not None and turn.locked()
+        if pid is None:
+            if in_work:  # about to be started, or just switched off: not dead
+                return Seen(Phase.DEFINED, place.id)
+            return Seen(Phase.DIED, place.id, why=_last_words(place))
+        power = place.read_power()
+        status = self._watching().status(place.id)
+        if in_work and status in {None, "prelaunch"}:
+            return Seen(Phase.DEFINED, place.id)
+        # One that does not answer is not off. What is wrong with it, nobody can say from here.
+        phase = Phase.RUNNING if status is None else self._phase_of(place, status)
+        why = f"QEMU's state is {status}" if phase is Phase.DIED else ""
+        return Seen(phase, place.id, power.address if power is not None else "", why)
+
+    def _phase_of(self, place: Place, status: str) -> Phase:
+        phase = PHASES.get(status, Phase.RUNNING)
+        if phase is Phase.HALTED and place.reboot.exists():
+            return Phase.RUNNING
+        return phase
+
+    # --- on and off ------------------------------------------------------------------------
+
+    def _ensure(self, spec: MachineSpec, place: Place) -> Record:
+        record = place.read_record()
+        if record is None:
+            place.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for disk in spec.disks:
+                self._disks.ensure(disk)
+            record = Record(uuid=new_uuid(), nics=spec.nics)
+        elif record.nics == spec.nics:
+            return record
+        record = replace(record, nics=spec.nics)
+        place.write_record(record)
+        sync_directory(place.path.parent)
+        return record
+
+    def _power_on(self, spec: MachineSpec, place: Place, record: Record) -> None:
+        place.write_power(Power())
+        try:
+            with ExitStack() as held:
+                launch = self._launcher.prepare(spec, place, record, held)
+                pid = processes.spawn(launch)
+            self._children.add(pid)
+            self._pids[place.id] = (pid, record.uuid)
+            write_whole(place.pid, f"{pid}\n")
+            self._await_running(place, pid, record.uuid)
+        except BaseException:
+            self._cut(place, record)
+            raise
+
+    def _await_running(self, place: Place, pid: int, uuid: str) -> None:
+        """Until QEMU says `running`. Raises EngineBusy, EngineRefused if it ends before."""
+        end = time.monotonic() + START_S
+        with processes.Hold(pid, uuid) as process:
+            while True:
+                status = self._status_within(place, max(0.0, end - time.monotonic()))
+                if status not in {None, "prelaunch"}:
+                    return
+                if process.ended_within(0.01):
+                    said = place.log.read_text(errors="replace")
+                    raise processes.why_it_ended(self._children.bury(pid), said)
+                if time.monotonic() > end:
+                    raise EngineBusy(f"{place.id}: QEMU is not running {START_S} s after its start")
+
+    def _cut(self, place: Place, record: Record | None) -> None:
+        """Whatever runs or is left of a run: end it. Nothing happens if there is nothing."""
+        if record is None:
+            return
+        pid = self._pid(place)
+        if pid is not None:
+            self._end(place, pid, record.uuid)
+        if not place.power.exists():
+            return
+        for nic in record.nics:
+            self._networks.close_nic(nic)
+        for left in (place.pid, place.reboot, place.monitor):
+            left.unlink(missing_ok=True)
+        place.power.unlink(missing_ok=True)
+
+    def _end(self, place: Place, pid: int, uuid: str) -> None:
+        with processes.Hold(pid, uuid) as process:
+            ended = self._quit(place) and process.ended_within(QUIT_S)
+            for number, seconds in ((signal.SIGTERM, TERM_S), (signal.SIGKILL, KILL_S)):
+                if not ended:
+                    process.signal(number)
+                    ended = process.ended_within(seconds)
+            if not ended:
+                raise EngineBusy(f"{place.id}: process {pid} does not end")
+        self._children.bury(pid)
+        self._pids.pop(place.id, None)
+
+    def _quit(self, place: Place) -> bool:
+        try:
+            self._watching().ask(place.id, "quit", within_s=1.0)
+        except (EngineBusy, EngineRefused):
+            return False
+        return True
+
+
+def new_uuid() -> str:
+    """Begins with `ec2`, which is how cloud-init knows the platform; else random (version 4)."""
+    digits = secrets.token_hex(16)
+    return f"ec2{digits[3:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"
+
+
+def _last_words(place: Place) -> str:
+    try:
+        said = place.log.read_text(errors="replace").strip()
+    except FileNotFoundError:
+        said = ""
+    return said[-500:] or "its QEMU process is gone"

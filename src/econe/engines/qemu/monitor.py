@@ -1,0 +1,250 @@
+"""Watching QEMUs: one QMP connection to each, all served by one background thread.
+
+QEMU's monitor takes one connection at a time; we keep it. What a guest's run state is comes from
+`query-status`, asked once when the connection is made and again after every event that may have
+changed it, so `status()` costs nothing and is as fresh as QEMU's last word. Public methods are
+synchronous, may be called from any thread, and give up after a time.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError, Runstate
+
+from econe.domain.ports import EngineBusy, EngineRefused
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+GREETING_S: Final = 20.0
+"""How long a QEMU may take to answer a connection: one that just starts, on a busy machine."""
+ASK_S: Final = 5.0
+
+_EVENTS: Final = (
+    *("STOP", "RESUME", "SHUTDOWN", "SUSPEND", "WAKEUP"),
+    *("GUEST_PANICKED", "BLOCK_IO_ERROR"),
+)
+"""Those after which query-status may say something new. RESET is none: guests can reset
+themselves a thousand times a second, and run on."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    client: QMPClient
+    status: str = ""
+    keeper: asyncio.Task[None] | None = None
+
+
+class Monitors:
+    """`changed` is called, in the background thread, when a status changes or a QEMU goes away.
+
+    `revives` is asked there when a guest has shut down: True makes QEMU start it again (a reboot
+    that was asked of the guest), after which `revived` is called.
+    """
+
+    def __init__(
+        self,
+        changed: Callable[[], None],
+        revives: Callable[[str], bool],
+        revived: Callable[[str], None],
+    ) -> None:
+        self._changed, self._revives, self._revived = changed, revives, revived
+        self._watches: dict[str, _Watch] = {}
+        self._connecting: dict[str, asyncio.Task[str | None]] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="qemu", daemon=True)
+        # An ended QEMU is an ordinary event here; the library reports it as an error of its own.
+        logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
+
+    def open(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let all connections go. Machines run on."""
+        if not self._thread.is_alive():
+            return
+        self._run(self._let_all_go(), 2 * ASK_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def status(self, name: str) -> str | None:
+        """QEMU's run state (`running`, `shutdown`, …), or None while nothing is connected."""
+        watch = self._watches.get(name)
+        return watch.status if watch is not None else None
+
+    def attach(self, wanted: Mapping[str, Path], within_s: float) -> None:
+        """Connect to those that are not connected, all at once. Some may be still unanswered
+        afterwards: they are tried further in the background."""
+        missing = {name: path for name, path in wanted.items() if name not in self._watches}
+        if missing:
+            self._run(self._attach(missing, within_s), within_s + ASK_S)
+
+    def ask(self, name: str, command: str, within_s: float = ASK_S, **arguments: object) -> Any:
+        """Execute a QMP command. Raises EngineBusy if nobody answers, EngineRefused if QEMU
+        says no."""
+        return self._run(self._ask(name, command, arguments, within_s), within_s + ASK_S)
+
+    # In the background thread from here on.
+
+    def _run(self, work: Coroutine[Any, Any, T], within_s: float) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(within_s)
+        except (TimeoutError, concurrent.futures.CancelledError) as error:
+            future.cancel()
+            raise EngineBusy("the monitors' thread does not answer") from error
+
+    async def _attach(self, wanted: Mapping[str, Path], within_s: float) -> None:
+        tasks = [self._connect_once(name, path) for name, path in wanted.items()]
+        await asyncio.wait(tasks, timeout=within_s)
+
+    def _connect_once(self, name: str, path: Path) -> asyncio.Task[str | None]:
+        """Two who want the same connection share the attempt."""
+        task = self._connecting.get(name)
+        if task is None:
+            task = self._loop.create_task(self._connect(name, path))
+            self._connecting[name] = task
+            task.add_done_callback(lambda _: self._connecting.pop(name, None))
+        return task
+
+    async def _connect(self, name: str, path: Path) -> str | None:
+        if (known := self._watches.get(name)) is not None:
+            return known.status
+        try:
+            end = connect_to(path)
+        except OSError as error:
+            _log.debug("no monitor name=%s why=%s", name, error)
+            return None
+        client = QMPClient(name)
+        listener = EventListener(names=_EVENTS)
+        client.register_listener(listener)
+        watch = _Watch(client)
+        try:
+            await asyncio.wait_for(client.connect(end), GREETING_S)
+            await self._refresh(name, watch)
+        except (OSError, QMPError, TimeoutError) as error:
+            _log.debug("no monitor name=%s why=%s", name, error)
+            await _close(client)
+            end.close()
+            return None
+        self._watches[name] = watch
+        watch.keeper = self._loop.create_task(self._keep(name, watch, listener))
+        return watch.status
+
+    async def _keep(self, name: str, watch: _Watch, listener: EventListener) -> None:
+        """Follow one QEMU until it, or we, go."""
+        ears = self._loop.create_task(self._listen(name, watch, listener))
+        try:
+            while watch.client.runstate is Runstate.RUNNING:
+                await watch.client.runstate_changed()
+        finally:
+            ears.cancel()
+            if self._watches.get(name) is watch:
+                del self._watches[name]
+            await _close(watch.client)
+        self._changed()
+
+    async def _listen(self, name: str, watch: _Watch, listener: EventListener) -> None:
+        async for _ in listener:
+            before = watch.status
+            try:
+                await self._refresh(name, watch)
+            except (QMPError, TimeoutError):
+                continue
+            if watch.status != before:
+                self._changed()
+
+    async def _refresh(self, name: str, watch: _Watch) -> None:
+        status = await _status(watch.client)
+        if status == "shutdown" and self._revives(name):
+            await _execute(watch.client, "system_reset")
+            await _execute(watch.client, "cont")
+            self._revived(name)
+            status = await _status(watch.client)
+        watch.status = status
+
+    async def _ask(
+        self, name: str, command: str, arguments: Mapping[str, object], within_s: float
+    ) -> Any:
+        watch = self._watches.get(name)
+        if watch is None:
+            raise EngineBusy(f"the monitor of {name} is not connected")
+        try:
+            return await _execute(watch.client, command, dict(arguments), within_s)
+        except ExecuteError as error:
+            raise EngineRefused("The emulator refused.", f"{name}: {command}: {error}") from error
+        except (QMPError, TimeoutError) as error:
+            raise EngineBusy(f"the monitor of {name} does not answer: {error!r}") from error
+
+    async def _let_all_go(self) -> None:
+        keepers = [watch.keeper for watch in self._watches.values()]
+        tasks = [*self._connecting.values(), *(keeper for keeper in keepers if keeper)]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=ASK_S)
+
+
+def connect_to(path: Path) -> socket.socket:
+    """A connected socket. Names it through its directory's descriptor: the kernel takes no
+    socket path of more than 107 bytes, and state directories can be deeper."""
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        end.setblocking(False)
+        try:
+            end.connect(f"/proc/self/fd/{directory}/{path.name}")
+        except BaseException:
+            end.close()
+            raise
+        return end
+    finally:
+        os.close(directory)
+
+
+def listen_at(path: Path) -> socket.socket:
+    """A listening socket, for QEMU to inherit; whoever connects before it is there just waits."""
+    path.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            end.bind(f"/proc/self/fd/{directory}/{path.name}")
+            path.chmod(0o600)
+            end.listen(1)
+        except BaseException:
+            end.close()
+            raise
+        return end
+    finally:
+        os.close(directory)
+
+
+async def _execute(
+    client: QMPClient,
+    command: str,
+    arguments: dict[str, object] | None = None,
+    within_s: float = ASK_S,
+) -> Any:
+    return await asyncio.wait_for(client.execute(command, arguments or None), within_s)
+
+
+async def _status(client: QMPClient) -> str:
+    answer = await _execute(client, "query-status")
+    return str(answer["status"])
+
+
+async def _close(client: QMPClient) -> None:
+    """Leave IDLE behind, whatever state it is in; what ended the connection is no news."""
+    with contextlib.suppress(OSError, EOFError, QMPError, TimeoutError):
+        await asyncio.wait_for(client.disconnect(), ASK_S)

@@ -1,0 +1,172 @@
+"""The directory of one machine and the small records in it.
+
+Every record is written whole or not at all. What exists says how far things have come:
+
+    spec.json     there is a machine (written last by ensure, removed last by destroy)
+    power.json    it was switched on, and not off again by us (written before QEMU is started)
+    pid           of its QEMU (may be missing after a crash: find it by its uuid)
+    reboot        a reboot was asked for; until when the guest may take to obey
+    monitor.sock  QMP
+    console.log   what the guest wrote to its serial port; stays until forget()
+    qemu.log      what QEMU wrote
+    run/          QEMU's working directory, owned by the user it runs as
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from econe.domain.ports import NetworkSpec, NicSpec
+
+_ID: Final = re.compile(r"i-[0-9a-f]{8,17}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is remembered of a machine's spec: what it takes to find it and to take it down."""
+
+    uuid: str
+    """Begins with `ec2`; random, so that no process but this machine's QEMU names it."""
+    nics: tuple[NicSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    address: str = ""
+    """Where ssh reaches the guest if not at its private address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    id: str
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.path / "spec.json"
+
+    @property
+    def power(self) -> Path:
+        return self.path / "power.json"
+
+    @property
+    def pid(self) -> Path:
+        return self.path / "pid"
+
+    @property
+    def reboot(self) -> Path:
+        return self.path / "reboot"
+
+    @property
+    def monitor(self) -> Path:
+        return self.path / "monitor.sock"
+
+    @property
+    def console(self) -> Path:
+        return self.path / "console.log"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "qemu.log"
+
+    @property
+    def run(self) -> Path:
+        return self.path / "run"
+
+    def read_record(self) -> Record | None:
+        found = _read(self.spec)
+        if found is None:
+            return None
+        return Record(found["uuid"], tuple(_nic(nic) for nic in found["nics"]))
+
+    def write_record(self, record: Record) -> None:
+        write_whole(self.spec, json.dumps(asdict(record)))
+
+    def read_power(self) -> Power | None:
+        found = _read(self.power)
+        return None if found is None else Power(found["address"])
+
+    def write_power(self, power: Power) -> None:
+        write_whole(self.power, json.dumps(asdict(power)))
+
+    def read_pid(self) -> int | None:
+        text = _text(self.pid)
+        return int(text) if text and text.isdecimal() else None
+
+    def read_reboot(self) -> float | None:
+        """Seconds since the epoch, or None if no reboot is under way."""
+        text = _text(self.reboot)
+        return float(text) if text else None
+
+    def clear(self, keep: frozenset[str]) -> None:
+        """Remove everything in it but the names in `keep`, spec.json last."""
+        names = [entry.name for entry in os.scandir(self.path)] if self.path.is_dir() else []
+        for name in sorted(names, key=lambda name: name == self.spec.name):
+            if name not in keep:
+                _remove(self.path / name)
+
+
+def place_of(instances: Path, instance_id: str) -> Place:
+    """Raises ValueError for what is no id: it would name a directory elsewhere."""
+    if not _ID.fullmatch(instance_id):
+        raise ValueError(f"no instance id: {instance_id!r}")
+    return Place(instance_id, instances / instance_id)
+
+
+def places(instances: Path) -> Iterator[Place]:
+    """All machine directories, also half-made ones."""
+    if not instances.is_dir():
+        return
+    with os.scandir(instances) as entries:
+        for entry in entries:
+            if _ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                yield Place(entry.name, Path(entry.path))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Durable and atomic: after a crash there is the old content or the new."""
+    part = path.with_name(f".{path.name}.part")
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, text.encode())
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    part.rename(path)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in it durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
+
+
+def _read(path: Path) -> Any:
+    text = _text(path)
+    return None if text is None else json.loads(text)
+
+
+def _nic(found: Mapping[str, Any]) -> NicSpec:
+    return NicSpec(**{**found, "network": NetworkSpec(**found["network"])})
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
