@@ -1,0 +1,162 @@
+"""Accounts, access keys, and the answers kept under client tokens."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from econe.domain.accounts import AccessKey, Account
+from econe.domain.ports import Answered, Stale
+from econe.store import tables
+from econe.store.mapping import read_moment, write_moment
+from econe.store.sealing import Seal
+from econe.store.statements import Session, Statement
+
+_A: Final = tables.accounts.c
+_ACCOUNT: Final = select(_A.number, _A.name, _A.created_at, _A.enabled)
+_ACCOUNT_BY_NUMBER: Final = Statement(_ACCOUNT.where(_A.number == bindparam("row_id")))
+_ACCOUNT_BY_NAME: Final = Statement(_ACCOUNT.where(_A.name == bindparam("name")))
+_ACCOUNTS: Final = Statement(_ACCOUNT.order_by(_A.created_at, _A.number))
+_ADD_ACCOUNT: Final = Statement(insert(tables.accounts), [column.name for column in _A])
+_SAVE_ACCOUNT: Final = Statement(
+    update(tables.accounts).where(_A.number == bindparam("row_id")), ["name", "enabled"]
+)
+
+
+def _account(row: tuple[str, str, str, int]) -> Account:
+    number, name, created_at, enabled = row
+    return Account(number, name, read_moment(created_at), bool(enabled))
+
+
+class AccountRows:
+    """Implements domain.ports.Accounts."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, number: str) -> Account | None:
+        row = self._session.row(_ACCOUNT_BY_NUMBER, {"row_id": number})
+        return _account(row) if row else None
+
+    def named(self, name: str) -> Account | None:
+        row = self._session.row(_ACCOUNT_BY_NAME, {"name": name})
+        return _account(row) if row else None
+
+    def all(self) -> list[Account]:
+        return [_account(row) for row in self._session.rows(_ACCOUNTS)]
+
+    def add(self, account: Account) -> None:
+        given = {
+            "number": account.number,
+            "name": account.name,
+            "created_at": write_moment(account.created_at),
+            "enabled": int(account.enabled),
+        }
+        self._session.run(_ADD_ACCOUNT, given)
+
+    def save(self, account: Account) -> None:
+        given = {
+            "row_id": account.number,
+            "name": account.name,
+            "enabled": int(account.enabled),
+        }
+        if self._session.run(_SAVE_ACCOUNT, given).rowcount != 1:
+            raise Stale(f"account {account.number} is gone")
+
+
+_K: Final = tables.access_keys.c
+_KEY: Final = select(_K.access_key, _K.account, _K.sealed, _K.created_at, _K.enabled)
+_KEY_BY_NAME: Final = Statement(_KEY.where(_K.access_key == bindparam("row_id")))
+_KEYS_OF: Final = Statement(
+    _KEY.where(_K.account == bindparam("account")).order_by(_K.created_at, _K.access_key)
+)
+_ADD_KEY: Final = Statement(insert(tables.access_keys), [column.name for column in _K])
+_SAVE_KEY: Final = Statement(
+    update(tables.access_keys).where(_K.access_key == bindparam("row_id")), ["sealed", "enabled"]
+)
+_REMOVE_KEY: Final = Statement(
+    delete(tables.access_keys).where(_K.access_key == bindparam("row_id"))
+)
+
+
+class AccessKeyRows:
+    """Implements domain.ports.AccessKeys."""
+
+    def __init__(self, session: Session, seal: Seal) -> None:
+        self._session, self._seal = session, seal
+
+    def get(self, access_key: str) -> AccessKey | None:
+        row = self._session.row(_KEY_BY_NAME, {"row_id": access_key})
+        return self._key(row) if row else None
+
+    def of(self, account: str) -> list[AccessKey]:
+        return [self._key(row) for row in self._session.rows(_KEYS_OF, {"account": account})]
+
+    def add(self, key: AccessKey) -> None:
+        given = {
+            "access_key": key.access_key,
+            "account": key.account,
+            "sealed": self._seal.close(key.access_key, key.secrets),
+            "created_at": write_moment(key.created_at),
+            "enabled": int(key.enabled),
+        }
+        self._session.run(_ADD_KEY, given)
+
+    def save(self, key: AccessKey) -> None:
+        given = {
+            "row_id": key.access_key,
+            "sealed": self._seal.close(key.access_key, key.secrets),
+            "enabled": int(key.enabled),
+        }
+        if self._session.run(_SAVE_KEY, given).rowcount != 1:
+            raise Stale(f"access key {key.access_key} is gone")
+
+    def remove(self, access_key: str) -> None:
+        self._session.run(_REMOVE_KEY, {"row_id": access_key})
+
+    def _key(self, row: tuple[str, str, bytes, str, int]) -> AccessKey:
+        access_key, account, sealed, created_at, enabled = row
+        return AccessKey(
+            access_key=access_key,
+            account=account,
+            secrets=self._seal.open(access_key, sealed),
+            created_at=read_moment(created_at),
+            enabled=bool(enabled),
+        )
+
+
+_N: Final = tables.tokens.c
+_THIS_TOKEN: Final = (
+    _N.account == bindparam("of_account"),
+    _N.action == bindparam("of_action"),
+    _N.token == bindparam("of_token"),
+)
+_TOKEN: Final = Statement(select(_N.digest, _N.answer).where(*_THIS_TOKEN))
+_PUT_TOKEN: Final = Statement(insert(tables.tokens), [column.name for column in _N])
+_FORGET: Final = Statement(delete(tables.tokens).where(_N.created_at < bindparam("moment")))
+
+
+class TokenRows:
+    """Implements domain.ports.Tokens."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, account: str, action: str, token: str) -> Answered | None:
+        given = {"of_account": account, "of_action": action, "of_token": token}
+        row = self._session.row(_TOKEN, given)
+        return Answered(*row) if row else None
+
+    def put(self, account: str, action: str, token: str, answered: Answered, now: datetime) -> None:
+        given = {
+            "account": account,
+            "action": action,
+            "token": token,
+            "digest": answered.digest,
+            "answer": answered.answer,
+            "created_at": write_moment(now),
+        }
+        self._session.run(_PUT_TOKEN, given)
+
+    def forget_before(self, moment: datetime) -> int:
+        return self._session.run(_FORGET, {"moment": write_moment(moment)}).rowcount
