@@ -52,16 +52,21 @@ class Gallery:
         content: Content,
         now: datetime,
         *,
+        name: str | None = None,
         description: str = "",
+        architecture: str | None = None,
     ) -> Image:
         """The row of an upload that was proven. It can be run once it is registered."""
-        if len(description) > LONGEST_DESCRIPTION:
-            raise Invalid(Noun.PARAMETER, "Description", "The description is too long.")
+        _check_architecture(architecture)
+        check_description(description)
+        if name is not None:
+            check_name(name)
+            _check_free(tx, account, name)
         (image_id,) = tx.next_ids("ami")
         image = Image(
             id=image_id,
             account=account,
-            name=f"ec2-{uuid.uuid4()}",
+            name=name or f"ec2-{uuid.uuid4()}",
             location=content.name,
             disk_format=content.format,
             size_bytes=content.virtual_bytes,
@@ -73,12 +78,7 @@ class Gallery:
 
     def register(self, tx: Transaction, account: str, asked: Registration) -> Image:
         """The image can be run and is listed from now on. Again is not an error."""
-        if asked.architecture not in (None, "x86_64"):
-            raise Unsupported(
-                Noun.IMAGE,
-                asked.architecture or "",
-                f"Images of architecture '{asked.architecture}' cannot be run here.",
-            )
+        _check_architecture(asked.architecture)
         image = self._own(tx, account, _image_id(asked.location), asked.location)
         changes: dict[str, object] = {"registered": True}
         if asked.name is not None and asked.name != image.name:
@@ -86,8 +86,7 @@ class Gallery:
             _check_free(tx, account, asked.name)
             changes["name"] = asked.name
         if asked.description is not None:
-            if len(asked.description) > LONGEST_DESCRIPTION:
-                raise Invalid(Noun.PARAMETER, "Description", "The description is too long.")
+            check_description(asked.description)
             changes["description"] = asked.description
         if asked.root_device is not None:
             check_device(asked.root_device)
@@ -125,6 +124,15 @@ def check_name(name: str) -> None:
         )
 
 
+def check_description(text: str) -> None:
+    if len(text) > LONGEST_DESCRIPTION:
+        raise Invalid(
+            Noun.PARAMETER,
+            "Description",
+            f"The description is longer than {LONGEST_DESCRIPTION} characters.",
+        )
+
+
 def check_device(device: str) -> None:
     if device not in ROOT_DEVICES:
         raise Invalid(
@@ -134,12 +142,21 @@ def check_device(device: str) -> None:
         )
 
 
+def _check_architecture(architecture: str | None) -> None:
+    if architecture not in (None, "x86_64"):
+        raise Unsupported(
+            Noun.IMAGE,
+            architecture or "",
+            f"Images of architecture '{architecture}' cannot be run here.",
+        )
+
+
 def _check_free(tx: Transaction, account: str, name: str) -> None:
     same = Criterion("name", (literally(name),))
     for other in tx.images.find(Query(account=account, criteria=(same,))).items:
         if other.state is ImageState.AVAILABLE:
             raise Duplicate(
-                Noun.IMAGE_NAME, name, f"AMI name {name} is already in use by AMI {other.id}"
+                Noun.IMAGE, name, f"AMI name {name} is already in use by AMI {other.id}"
             )
 
 

@@ -76,8 +76,8 @@ class Keyring:
 def _check_new(tx: Transaction, account: str, name: str, tags: Mapping[str, str]) -> None:
     if not 1 <= len(name) <= LONGEST_NAME or not (name.isascii() and name.isprintable()):
         raise Invalid(
-            Noun.KEY_PAIR,
-            name,
+            Noun.PARAMETER,
+            "KeyName",
             f"Value ({name}) for parameter KeyName is invalid. It must be 1 to {LONGEST_NAME} "
             "printable ASCII characters.",
         )

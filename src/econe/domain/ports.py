@@ -269,7 +269,7 @@ class KeyMaker(Protocol):
     def read(self, material: bytes) -> KnownKey:
         """A public key as ImportKeyPair takes it: OpenSSH's line, DER in base64, PEM, RFC 4716.
 
-        Raises Malformed for what is none of these or of another kind or length.
+        Raises Invalid for what is none of these or of another kind or length.
         """
 
 

@@ -6,6 +6,7 @@ from econe.domain.faults import Broken, Noun
 from econe.domain.images import DiskFormat
 from econe.domain.instances import Instance
 from econe.domain.networks import NetworkInterface, Subnet, Vpc
+from econe.domain.places import hostname
 from econe.domain.ports import DiskSpec, MachineSpec, NetworkSpec, NicSpec, Transaction
 from econe.domain.sizes import Size
 from econe.domain.volumes import Volume
@@ -56,11 +57,6 @@ def network_spec(vpc: Vpc, subnet: Subnet) -> NetworkSpec:
         subnet_cidr=subnet.cidr,
         is_default=vpc.is_default,
     )
-
-
-def hostname(private_ip: str) -> str:
-    """EC2's `ip-172-31-0-5` (User Guide, "EC2 instance hostnames": IP name)."""
-    return "ip-" + private_ip.replace(".", "-")
 
 
 def _content_format(tx: Transaction, instance: Instance) -> DiskFormat:

@@ -1,0 +1,161 @@
+"""`Filter.N`: which rows a Describe shows.
+
+Each noun has one table of every filter that the API reference lists for it. A filter is either
+pushed down (the name of a field of the noun's dataclass, which the store compares), or a dotted
+path into the noun's view, compared here; NOTHING stands for what no resource of this cloud has
+(a Spot request, say), so that such a filter truthfully matches nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+from econe.domain.faults import Invalid, LimitExceeded, Noun
+from econe.domain.queries import Criterion
+
+MOST_FILTERS: Final = 50
+MOST_VALUES: Final = 200
+"""Of all filters of a request together (API reference, "Filter")."""
+NOTHING: Final = ""
+"""The path to what nothing here has."""
+NO: Final = "=false"
+"""The path to what is false of all that is here. `=` begins a text instead of a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A noun's filters: name -> field of the dataclass, name -> path into the view."""
+
+    pushed: Mapping[str, str]
+    shown: Mapping[str, str]
+    tagged: bool = True
+
+    def names(self) -> set[str]:
+        return {*self.pushed, *self.shown}
+
+
+@dataclass(frozen=True, slots=True)
+class Sieve:
+    """A request's filters, sorted out."""
+
+    criteria: tuple[Criterion, ...] = ()
+    """For the store."""
+    paths: tuple[Criterion, ...] = ()
+    """For keeps(); `field` is a path into the view."""
+
+    def keeps(self, view: Mapping[str, Any]) -> bool:
+        return all(
+            any(matches(path.patterns, text) for text in texts_at(view, path.field))
+            for path in self.paths
+        )
+
+
+def read_filters(asked: Mapping[str, Any], table: Table) -> Sieve:
+    """The sieve of `asked["Filters"]`. Raises Invalid for a filter that the noun has not."""
+    criteria: list[Criterion] = []
+    paths: list[Criterion] = []
+    filters = asked.get("Filters") or ()
+    if len(filters) > MOST_FILTERS:
+        raise LimitExceeded(
+            Noun.PARAMETER, "Filter", f"The maximum number of filters is {MOST_FILTERS}."
+        )
+    if sum(len(given.get("Values") or ()) for given in filters) > MOST_VALUES:
+        raise LimitExceeded(
+            Noun.PARAMETER, "Filter", f"The maximum number of filter values is {MOST_VALUES}."
+        )
+    for given in filters:
+        name, values = given.get("Name") or "", tuple(given.get("Values") or ())
+        if not values:
+            raise Invalid(Noun.PARAMETER, name, f"The filter '{name}' has no values")
+        if table.tagged and _is_of_tags(name):
+            criteria.append(Criterion(name, values))
+        elif name in table.pushed:
+            criteria.append(Criterion(table.pushed[name], values))
+        elif name in table.shown:
+            paths.append(Criterion(table.shown[name], values))
+        else:
+            raise Invalid(Noun.PARAMETER, name, f"The filter '{name}' is invalid")
+    return Sieve(tuple(criteria), tuple(paths))
+
+
+def _is_of_tags(name: str) -> bool:
+    return name in ("tag-key", "tag-value") or (name.startswith("tag:") and len(name) > 4)
+
+
+def texts_at(view: Any, path: str) -> Iterator[str]:
+    """What stands at the path, as EC2 writes it; several where lists are passed."""
+    if path == NOTHING:
+        return
+    if path.startswith("="):
+        yield path[1:]
+        return
+    head, _, rest = path.partition(".")
+    value = view.get(head)
+    for item in value if isinstance(value, list) else [value]:
+        if item is None:
+            continue
+        if rest:
+            yield from texts_at(item, rest)
+        else:
+            yield text_of(item)
+
+
+def text_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return moment_text(value)
+    return str(value)
+
+
+def moment_text(moment: datetime) -> str:
+    """`2026-11-23T16:00:00.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def matches(patterns: Sequence[str], text: str) -> bool:
+    """Whether any of the patterns matches the whole text."""
+    return any(_matches(_read_pattern(pattern), text) for pattern in patterns)
+
+
+_ANY, _ONE = object(), object()
+
+
+@lru_cache(maxsize=1024)
+def _read_pattern(pattern: str) -> tuple[object, ...]:
+    """Characters, and marks for `*` and `?`; a backslash takes the next character literally."""
+    made: list[object] = []
+    literal = False
+    for sign in pattern:
+        if literal or sign not in "*?\\":
+            made.append(sign)
+            literal = False
+        elif sign == "\\":
+            literal = True
+        elif sign == "?":
+            made.append(_ONE)
+        elif not made or made[-1] is not _ANY:
+            made.append(_ANY)
+    if literal:
+        made.append("\\")
+    return tuple(made)
+
+
+def _matches(pattern: Sequence[object], text: str) -> bool:
+    """The two-pointer match: time at most len(pattern) * len(text), whatever the pattern."""
+    at = seen = 0
+    star = resume = -1
+    while seen < len(text):
+        if at < len(pattern) and (pattern[at] is _ONE or pattern[at] == text[seen]):
+            at, seen = at + 1, seen + 1
+        elif at < len(pattern) and pattern[at] is _ANY:
+            star, resume = at, seen
+            at += 1
+        elif star >= 0:
+            resume += 1
+            at, seen = star + 1, resume
+        else:
+            return False
+    return all(mark is _ANY for mark in pattern[at:])

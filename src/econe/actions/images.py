@@ -1,0 +1,215 @@
+"""Images: upload, register, describe, deregister."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any, Final
+
+from econe.actions import views
+from econe.actions.context import Context
+from econe.actions.filters import NOTHING, Table, read_filters
+from econe.actions.listing import answer, check_ids, gather, read_ids
+from econe.actions.only import insist
+from econe.actions.pages import read_page
+from econe.actions.registry import action
+from econe.actions.tagspecs import read_specifications
+from econe.domain.faults import Broken, Malformed, Missing, Noun
+from econe.domain.gallery import Registration
+from econe.domain.images import Image, ImageState
+from econe.domain.ports import Transaction
+from econe.domain.queries import Criterion, Query
+
+AMAZONS: Final = frozenset({"amazon", "aws-marketplace", "aws-backup-vault"})
+"""Owner aliases of which there is nothing here."""
+
+IMAGE_FILTERS: Final = Table(
+    pushed={
+        "architecture": "architecture",
+        "creation-date": "created_at",
+        "description": "description",
+        "image-id": "id",
+        "is-public": "public",
+        "manifest-location": "location",
+        "name": "name",
+        "owner-id": "account",
+        # Our own: uploads that are not registered are listed only when they are asked for.
+        "registered": "registered",
+        "root-device-name": "root_device",
+        "state": "state",
+    },
+    shown={
+        "block-device-mapping.delete-on-termination": "BlockDeviceMappings.Ebs.DeleteOnTermination",
+        "block-device-mapping.device-name": "BlockDeviceMappings.DeviceName",
+        "block-device-mapping.encrypted": "BlockDeviceMappings.Ebs.Encrypted",
+        "block-device-mapping.snapshot-id": NOTHING,
+        "block-device-mapping.volume-size": "BlockDeviceMappings.Ebs.VolumeSize",
+        "block-device-mapping.volume-type": "BlockDeviceMappings.Ebs.VolumeType",
+        "boot-mode": "BootMode",
+        "ena-support": "EnaSupport",
+        "free-tier-eligible": NOTHING,
+        "hypervisor": "Hypervisor",
+        "image-allowed": NOTHING,
+        "image-type": "ImageType",
+        "image-watermark.source-image-creation-time": NOTHING,
+        "image-watermark.source-image-id": NOTHING,
+        "image-watermark.source-image-region": NOTHING,
+        "image-watermark.watermark-creation-time": NOTHING,
+        "image-watermark.watermark-key": NOTHING,
+        "instance-type-specification.supported-instance-type": NOTHING,
+        "instance-type-specification.unsupported-instance-type": NOTHING,
+        "kernel-id": NOTHING,
+        "owner-alias": "ImageOwnerAlias",
+        "platform": NOTHING,
+        "product-code": NOTHING,
+        "product-code.type": NOTHING,
+        "public-ssm-parameter-name": NOTHING,
+        "ramdisk-id": NOTHING,
+        "root-device-type": "RootDeviceType",
+        "scan-result.critical-fix-available-since": NOTHING,
+        "scan-result.finding-scan-date": NOTHING,
+        "scan-result.high-fix-available-since": NOTHING,
+        "scan-result.highest-finding-severity-label": NOTHING,
+        "scan-result.informational-fix-available-since": NOTHING,
+        "scan-result.low-fix-available-since": NOTHING,
+        "scan-result.medium-fix-available-since": NOTHING,
+        "source-image-id": NOTHING,
+        "source-image-region": NOTHING,
+        "source-instance-id": NOTHING,
+        "sriov-net-support": NOTHING,
+        "state-reason-code": NOTHING,
+        "state-reason-message": NOTHING,
+        "virtualization-type": "VirtualizationType",
+    },
+)
+
+REGISTERED_AS: Final[Mapping[str, tuple[Any, ...]]] = {
+    "BootMode": (views.BOOT_MODE,),
+    "EnaSupport": (False,),
+    "VirtualizationType": ("hvm",),
+}
+"""What every image here is like."""
+REGISTER_TAKES: Final = (
+    "ImageLocation Name Description Architecture RootDeviceName TagSpecifications"
+)
+
+
+@action("UploadImage", writes=True, takes="Name Description Architecture")
+def upload_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    """The pipeline has received and proven the body before; here it gets its row."""
+    if ctx.content is None:
+        raise Missing(Noun.PARAMETER, "file", "The request must contain the disk image.")
+    image = ctx.cloud.images.keep(
+        ctx.tx,
+        ctx.account.number,
+        ctx.content,
+        ctx.now,
+        name=asked.get("Name"),
+        description=asked.get("Description", ""),
+        architecture=asked.get("Architecture"),
+    )
+    return {"ImageId": image.id}
+
+
+@action(
+    "RegisterImage",
+    writes=True,
+    takes=" ".join([REGISTER_TAKES, *REGISTERED_AS]),
+)
+def register_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    insist(asked, REGISTERED_AS)
+    if not asked.get("ImageLocation"):
+        raise Missing(Noun.PARAMETER, "ImageLocation")
+    tags = read_specifications(asked, ["image"])
+    image = ctx.cloud.images.register(
+        ctx.tx,
+        ctx.account.number,
+        Registration(
+            location=asked["ImageLocation"],
+            name=asked.get("Name"),
+            description=asked.get("Description"),
+            architecture=asked.get("Architecture"),
+            root_device=asked.get("RootDeviceName"),
+            tags=tags.get("image"),
+        ),
+    )
+    return {"ImageId": image.id}
+
+
+@action("DeregisterImage", writes=True, takes="ImageId DeleteAssociatedSnapshots")
+def deregister_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    insist(asked, {"DeleteAssociatedSnapshots": (False,)})
+    ctx.cloud.images.deregister(ctx.tx, ctx.account.number, asked["ImageId"])
+    return {"Return": True}
+
+
+@action(
+    "DescribeImages",
+    takes="ImageIds Owners ExecutableUsers Filters MaxResults NextToken IncludeDeprecated "
+    "IncludeDisabled",
+)
+def describe_images(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    """Registered images of the account, and public ones. Nothing here is ever deprecated or
+    disabled, so to include those changes nothing."""
+    sieve = read_filters(asked, IMAGE_FILTERS)
+    page = read_page(ctx, asked, "DescribeImages", least=1, alone=("ImageIds",))
+    listed = [Criterion("state", (ImageState.AVAILABLE.value,))]
+    if not any(each.field == "registered" for each in sieve.criteria):
+        listed.append(Criterion("registered", ("true",)))
+    query = Query(
+        viewer=ctx.account.number,
+        ids=read_ids(Noun.IMAGE, asked.get("ImageIds")),
+        criteria=tuple(listed),
+    )
+    if query.ids is not None:
+        check_ids(ctx.tx.images, query, Noun.IMAGE)
+    wanted = (
+        *listed,
+        *sieve.criteria,
+        *_owned(ctx, asked.get("Owners")),
+        *_executable(asked.get("ExecutableUsers")),
+    )
+    name_of = _names(ctx.tx)
+
+    def show(row: Image) -> dict[str, Any]:
+        return views.image(row, name_of(row.account))
+
+    query = replace(query, criteria=wanted)
+    kept, token = gather(ctx, ctx.tx.images, query, sieve=sieve, page=page, show=show)
+    return answer("Images", kept, token)
+
+
+def _owned(ctx: Context, owners: Sequence[str] | None) -> list[Criterion]:
+    """Of any of these: `self`, account numbers, account names, Amazon's aliases."""
+    if not owners:
+        return []
+    numbers = []
+    for owner in owners:
+        if owner == "self":
+            numbers.append(ctx.account.number)
+        elif owner.isascii() and owner.isdigit():
+            if len(owner) != 12:
+                raise Malformed(Noun.ACCOUNT, owner, f'Invalid user id: "{owner}"')
+            numbers.append(owner)
+        elif owner not in AMAZONS:
+            account = ctx.tx.accounts.named(owner)
+            numbers += [account.number] if account else []
+    return [Criterion("account", tuple(numbers))]
+
+
+def _executable(users: Sequence[str] | None) -> list[Criterion]:
+    """`all` are public images. No image is shared with a single account yet, which is what
+    `self` and account numbers ask for (API reference, DescribeImages)."""
+    if not users:
+        return []
+    return [Criterion("public", ("true",) if "all" in users else ())]
+
+
+def _names(tx: Transaction) -> Callable[[str], str]:
+    @cache
+    def name_of(number: str) -> str:
+        account = tx.accounts.get(number)
+        if account is None:
+            raise Broken(Noun.ACCOUNT, hidden=f"an image of account {number}, without a row")
+        return account.name
+
+    return name_of

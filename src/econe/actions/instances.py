@@ -1,0 +1,149 @@
+"""Instances: what is there, and what shall become of them. Launching has its own module."""
+
+import base64
+from dataclasses import replace
+from typing import Any, Final
+
+from econe.actions import views
+from econe.actions.context import Context
+from econe.actions.filters import Sieve, read_filters
+from econe.actions.fragments import Fresh, Rendered
+from econe.actions.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
+from econe.actions.listing import answer, gather, read_ids
+from econe.actions.only import insist
+from econe.actions.pages import PageAsked, read_page
+from econe.actions.registry import action
+from econe.domain.faults import Noun
+from econe.domain.fleet import find_instances, missing_instances
+from econe.domain.instances import Instance, InstanceState
+from econe.domain.queries import Criterion, Key, Query
+
+LISTED: Final = "InstanceIds Filters MaxResults NextToken"
+
+Shown = Fresh | Rendered
+"""An instance in an answer: rendered before, or a view that will be."""
+
+
+@action("DescribeInstances", takes=LISTED)
+def describe_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    sieve = read_filters(asked, INSTANCE_FILTERS)
+    page = read_page(ctx, asked, "DescribeInstances", alone=("InstanceIds",))
+    query = _query(ctx, asked, sieve)
+    shown, token = (_sifted if sieve.paths else _listed)(ctx, query, sieve, page)
+    reservations: dict[str, list[Shown]] = {}
+    for reservation_id, each in shown:
+        reservations.setdefault(reservation_id, []).append(each)
+    owner = ctx.account
+    structures = [
+        views.reservation(reservation_id, owner.number, owner.name, members)
+        for reservation_id, members in reservations.items()
+    ]
+    return answer("Reservations", structures, token)
+
+
+def _query(ctx: Context, asked: dict[str, Any], sieve: Sieve) -> Query:
+    """Raises NotFound where an id that is asked for names no instance of the account."""
+    ids = read_ids(Noun.INSTANCE, asked.get("InstanceIds"))
+    query = Query(account=ctx.account.number, ids=ids)
+    if ids is not None:
+        known = {key.id for key in ctx.tx.instances.keys(query).items}
+        if missing := [row_id for row_id in ids if row_id not in known]:
+            raise missing_instances(missing)
+    return replace(query, criteria=sieve.criteria)
+
+
+def _listed(
+    ctx: Context, query: Query, _sieve: Sieve, page: PageAsked
+) -> tuple[list[tuple[str, Shown]], str | None]:
+    """(reservation, instance) of one page. The hot path: rows that were rendered as they are now
+    are not loaded."""
+    found = ctx.tx.instances.keys(replace(query, after=page.after, limit=page.limit))
+    known = ctx.fragments.known(found.items)
+    fresh: dict[str, Fresh] = {}
+    if len(known) < len(found.items):
+        missing = [key.id for key in found.items if key not in known]
+        fresh = {row.id: _fragment(ctx, row) for row in ctx.tx.instances.many(missing)}
+    shown = [(key.group, known[key] if key in known else fresh[key.id]) for key in found.items]
+    return shown, page.token(ctx, found.items[-1].id) if found.more else None
+
+
+def _sifted(
+    ctx: Context, query: Query, sieve: Sieve, page: PageAsked
+) -> tuple[list[tuple[str, Shown]], str | None]:
+    """The same where filters have to look into the views."""
+    fragments: dict[str, tuple[str, Shown]] = {}
+
+    def show(row: Instance) -> dict[str, Any]:
+        fragment = _fragment(ctx, row)
+        fragments[row.id] = (row.reservation_id, fragment)
+        interface_tags = [tag for each in row.interfaces for tag in views.tags(each.tags)]
+        return {**fragment.structure, "InterfaceTags": interface_tags}
+
+    kept, token = gather(ctx, ctx.tx.instances, query, sieve=sieve, page=page, show=show)
+    return [fragments[view["InstanceId"]] for view in kept], token
+
+
+def _fragment(ctx: Context, row: Instance) -> Fresh:
+    key = Key(row.id, row.version, row.reservation_id)
+    return Fresh(key, views.instance(row, ctx.cloud))
+
+
+@action("DescribeInstanceStatus", takes=f"{LISTED} IncludeAllInstances")
+def describe_instance_status(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    """Running ones only, unless all are asked for."""
+    sieve = read_filters(asked, STATUS_FILTERS)
+    page = read_page(ctx, asked, "DescribeInstanceStatus", alone=("InstanceIds",))
+    query = _query(ctx, asked, sieve)
+    if not asked.get("IncludeAllInstances"):
+        running = Criterion("state", (InstanceState.RUNNING.value,))
+        query = replace(query, criteria=(*query.criteria, running))
+
+    def show(row: Instance) -> dict[str, Any]:
+        return views.instance_status(row, ctx.cloud)
+
+    kept, token = gather(ctx, ctx.tx.instances, query, sieve=sieve, page=page, show=show)
+    return answer("InstanceStatuses", kept, token)
+
+
+@action("StartInstances", writes=True, takes="InstanceIds")
+def start_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    moved = ctx.cloud.instances.start(ctx.tx, ctx.account.number, asked["InstanceIds"], ctx.now)
+    return {"StartingInstances": views.moved(moved)}
+
+
+@action("StopInstances", writes=True, takes="InstanceIds Force Hibernate SkipOsShutdown")
+def stop_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    """SkipOsShutdown is EC2's newer word for cutting power without asking the guest."""
+    insist(asked, {"Hibernate": (False,)})
+    forced = bool(asked.get("Force") or asked.get("SkipOsShutdown"))
+    moved = ctx.cloud.instances.stop(
+        ctx.tx, ctx.account.number, asked["InstanceIds"], ctx.now, forced=forced
+    )
+    return {"StoppingInstances": views.moved(moved)}
+
+
+@action("RebootInstances", writes=True, takes="InstanceIds")
+def reboot_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    ctx.cloud.instances.reboot(ctx.tx, ctx.account.number, asked["InstanceIds"], ctx.now)
+    return {}
+
+
+@action("TerminateInstances", writes=True, takes="InstanceIds")
+def terminate_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    moved = ctx.cloud.instances.terminate(ctx.tx, ctx.account.number, asked["InstanceIds"], ctx.now)
+    return {"TerminatingInstances": views.moved(moved)}
+
+
+@action("GetConsoleOutput", takes="InstanceId Latest")
+def get_console_output(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    """What the guest wrote is read as it is now, so `Latest` changes nothing."""
+    (row,) = find_instances(ctx.tx, ctx.account.number, [asked["InstanceId"]])
+    written = ctx.cloud.consoles.output(row.id)
+    if written is None:
+        return {"InstanceId": row.id, "Timestamp": ctx.now}
+    output, at = written
+    return {
+        "InstanceId": row.id,
+        "Timestamp": at,
+        "Output": base64.b64encode(output).decode("ascii"),
+    }

@@ -1,0 +1,143 @@
+"""RunInstances: the parameters, as an order."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from econe.actions import views
+from econe.actions.context import Context
+from econe.actions.only import insist
+from econe.actions.registry import action
+from econe.actions.tagspecs import read_specifications
+from econe.domain.faults import Conflict, Missing, Noun, Unsupported
+from econe.domain.hidden import Hidden
+from econe.domain.instances import MetadataOptions
+from econe.domain.launch import LAUNCH_TAGGED, DiskOrder, LaunchOrder, NetworkOrder
+
+SO: Final[Mapping[str, tuple[Any, ...]]] = {
+    "BlockDeviceMappings.Ebs.Encrypted": (False,),
+    "CapacityReservationSpecification.CapacityReservationPreference": ("open", "none"),
+    # Machines are not throttled, which is what `unlimited` means for burstable types.
+    "CreditSpecification.CpuCredits": ("unlimited",),
+    "DisableApiStop": (False,),
+    "DisableApiTermination": (False,),
+    "EbsOptimized": (False,),
+    "EnclaveOptions.Enabled": (False,),
+    "HibernationOptions.Configured": (False,),
+    "MetadataOptions.HttpProtocolIpv6": ("disabled",),
+    "Monitoring.Enabled": (False,),
+    "NetworkInterfaces.AssociatePublicIpAddress": (False,),
+    "NetworkInterfaces.Description": ("",),
+    "NetworkInterfaces.DeviceIndex": (0,),
+    "NetworkInterfaces.InterfaceType": ("interface",),
+    "NetworkInterfaces.NetworkCardIndex": (0,),
+    "Placement.GroupName": ("",),
+    "Placement.Tenancy": ("default",),
+    "PrivateDnsNameOptions.EnableResourceNameDnsAAAARecord": (False,),
+    "PrivateDnsNameOptions.EnableResourceNameDnsARecord": (False,),
+    "PrivateDnsNameOptions.HostnameType": ("ip-name",),
+}
+"""What every launch here is like."""
+
+TAKES: Final = """
+    ImageId MinCount MaxCount InstanceType KeyName UserData InstanceInitiatedShutdownBehavior
+    BlockDeviceMappings.DeviceName BlockDeviceMappings.Ebs.VolumeSize
+    BlockDeviceMappings.Ebs.VolumeType BlockDeviceMappings.Ebs.DeleteOnTermination
+    MetadataOptions.HttpTokens MetadataOptions.HttpPutResponseHopLimit
+    MetadataOptions.HttpEndpoint MetadataOptions.InstanceMetadataTags
+    NetworkInterfaces.SubnetId NetworkInterfaces.Groups NetworkInterfaces.DeleteOnTermination
+    Placement.AvailabilityZone SecurityGroupIds SecurityGroups SubnetId TagSpecifications
+"""
+
+
+@action("RunInstances", writes=True, takes=" ".join([TAKES, *SO]))
+def run_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    launched = ctx.cloud.instances.launch(ctx.tx, ctx.account.number, read_order(asked), ctx.now)
+    return views.reservation(
+        launched[0].reservation_id,
+        ctx.account.number,
+        ctx.account.name,
+        [views.instance(row, ctx.cloud) for row in launched],
+    )
+
+
+def read_order(asked: Mapping[str, Any]) -> LaunchOrder:
+    insist(asked, SO)
+    if not asked.get("ImageId"):
+        raise Missing(Noun.PARAMETER, "ImageId")
+    interface = _read_interface(asked)
+    user_data = asked.get("UserData")
+    return LaunchOrder(
+        image=asked["ImageId"],
+        at_least=asked["MinCount"],
+        at_most=asked["MaxCount"],
+        size=asked.get("InstanceType"),
+        key_pair=asked.get("KeyName"),
+        user_data=Hidden(user_data) if user_data else None,
+        client_token=asked.get("ClientToken", ""),
+        shutdown_behavior=asked.get("InstanceInitiatedShutdownBehavior", "stop"),
+        metadata_options=_read_options(asked.get("MetadataOptions", {})),
+        disks=[_read_disk(each) for each in asked.get("BlockDeviceMappings", ())],
+        interface_delete_on_termination=interface.get("DeleteOnTermination", True),
+        network=_read_network(asked, interface),
+        tags=read_specifications(asked, LAUNCH_TAGGED),
+    )
+
+
+def _read_options(given: Mapping[str, Any]) -> MetadataOptions:
+    usual = MetadataOptions()
+    return MetadataOptions(
+        http_tokens=given.get("HttpTokens", usual.http_tokens),
+        hop_limit=given.get("HttpPutResponseHopLimit", usual.hop_limit),
+        http_endpoint=given.get("HttpEndpoint", usual.http_endpoint),
+        instance_tags=given.get("InstanceMetadataTags", usual.instance_tags),
+    )
+
+
+def _read_disk(given: Mapping[str, Any]) -> DiskOrder:
+    device = given.get("DeviceName")
+    if not device:
+        raise Missing(Noun.PARAMETER, "BlockDeviceMapping.DeviceName")
+    ebs = given.get("Ebs", {})
+    usual = DiskOrder(device)
+    return DiskOrder(
+        device,
+        size_gib=ebs.get("VolumeSize"),
+        volume_type=ebs.get("VolumeType", usual.volume_type),
+        delete_on_termination=ebs.get("DeleteOnTermination", usual.delete_on_termination),
+    )
+
+
+def _read_interface(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The one interface block; {} where there is none. Terraform and Ansible send one."""
+    blocks = asked.get("NetworkInterfaces") or []
+    if not blocks:
+        return {}
+    if len(blocks) > 1:
+        raise Unsupported(
+            Noun.NETWORK_INTERFACE, said="Instances have one network interface in this cloud."
+        )
+    if "DeviceIndex" not in blocks[0]:
+        raise Missing(Noun.PARAMETER, "NetworkInterface.1.DeviceIndex")
+    for member, said in (
+        ("SubnetId", "subnet ID"),
+        ("SecurityGroupIds", "security groups"),
+        ("SecurityGroups", "security groups"),
+    ):
+        if asked.get(member):
+            raise Conflict(
+                Noun.PARAMETER,
+                member,
+                f"Network interfaces and an instance-level {said} may not be specified on the "
+                "same request",
+            )
+    interface: Mapping[str, Any] = blocks[0]
+    return interface
+
+
+def _read_network(asked: Mapping[str, Any], interface: Mapping[str, Any]) -> NetworkOrder:
+    return NetworkOrder(
+        zone=asked.get("Placement", {}).get("AvailabilityZone") or None,
+        subnet=asked.get("SubnetId") or interface.get("SubnetId") or None,
+        groups=asked.get("SecurityGroupIds") or interface.get("Groups") or (),
+        group_names=asked.get("SecurityGroups") or (),
+    )

@@ -1,0 +1,112 @@
+"""What all Describes of rows share: ids, filters, pages, views."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Generic, TypeVar
+
+from econe.actions.context import Context
+from econe.actions.filters import Sieve, Table, read_filters
+from econe.actions.pages import PageAsked, read_page
+from econe.domain.faults import NotFound, Noun
+from econe.domain.ids import read_id
+from econe.domain.ports import Rows, Transaction
+from econe.domain.queries import Query
+
+Row = TypeVar("Row")
+View = dict[str, Any]
+Show = Callable[[Row], View]
+
+_BATCH: Final = 250
+"""Rows read at once where views have to be looked into."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[Row]):
+    """How one noun is described."""
+
+    noun: Noun
+    action: str
+    ids: str
+    """The member that carries ids."""
+    rows: Callable[[Transaction], Rows[Row]]
+    table: Table
+    least: int = 5
+    most: int = 1000
+
+
+def describe(
+    ctx: Context, asked: Mapping[str, Any], listing: Listing[Row], show: Show[Row]
+) -> tuple[list[View], str | None]:
+    """The views of the account's rows that the request asks for, and the token of the next page."""
+    sieve = read_filters(asked, listing.table)
+    page = read_page(
+        ctx, asked, listing.action, least=listing.least, most=listing.most, alone=(listing.ids,)
+    )
+    query = Query(
+        account=ctx.account.number,
+        ids=read_ids(listing.noun, asked.get(listing.ids)),
+    )
+    if query.ids is not None:
+        check_ids(listing.rows(ctx.tx), query, listing.noun)
+    query = replace(query, criteria=sieve.criteria)
+    return gather(ctx, listing.rows(ctx.tx), query, sieve=sieve, page=page, show=show)
+
+
+def read_ids(noun: Noun, asked: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Canonical, each once; None where none are asked for."""
+    if not asked:
+        return None
+    return tuple(dict.fromkeys(read_id(noun, text) for text in asked))
+
+
+def check_ids(rows: Rows[Any], query: Query, noun: Noun) -> None:
+    """Raises NotFound unless each of the query's ids names a row that the query finds."""
+    ids = query.ids or ()
+    known = {key.id for key in rows.keys(query).items}
+    if missing := [row_id for row_id in ids if row_id not in known]:
+        raise not_found(noun, missing)
+
+
+def not_found(noun: Noun, missing: Sequence[str]) -> NotFound:
+    """EC2 names all that are missing in one sentence."""
+    names = ", ".join(missing)
+    if len(missing) == 1:
+        return NotFound(noun, names)
+    return NotFound(noun, names, f"The {noun.value.replace('-', ' ')} ids '{names}' do not exist")
+
+
+def gather(
+    ctx: Context,
+    rows: Rows[Row],
+    query: Query,
+    *,
+    sieve: Sieve,
+    page: PageAsked,
+    show: Show[Row],
+) -> tuple[list[View], str | None]:
+    """A page of views. Rows are read in batches until enough of them pass the sieve."""
+    kept: list[View] = []
+    after = page.after
+    limit = page.limit
+    batch = limit if limit is None or not sieve.paths else max(limit, _BATCH)
+    while True:
+        found = rows.find(replace(query, after=after, limit=batch))
+        for place, row in enumerate(found.items, start=1):
+            after = row.id  # type: ignore[attr-defined]
+            view = show(row)
+            if not sieve.keeps(view):
+                continue
+            kept.append(view)
+            if len(kept) == limit:
+                more = found.more or place < len(found.items)
+                return kept, page.token(ctx, after) if more else None
+        if not found.more:
+            return kept, None
+
+
+def answer(member: str, views: list[View], token: str | None) -> View:
+    """The answer of a Describe; NextToken only where there is a next page."""
+    made: View = {member: views}
+    if token is not None:
+        made["NextToken"] = token
+    return made

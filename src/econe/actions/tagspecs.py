@@ -1,0 +1,42 @@
+"""`TagSpecification.N` and `Tag.N`, as they are asked."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from econe.domain.faults import Duplicate, Invalid, Missing, Noun
+
+
+def read_tags(given: Sequence[Mapping[str, Any]] | None) -> dict[str, str]:
+    """Key -> value; a tag without a value has an empty one. Raises Missing, Duplicate."""
+    tags: dict[str, str] = {}
+    for tag in given or ():
+        key = tag.get("Key")
+        if key is None:
+            raise Missing(Noun.PARAMETER, "Tag.Key")
+        if key in tags:
+            raise Duplicate(Noun.TAG, key)
+        tags[key] = tag.get("Value") or ""
+    return tags
+
+
+def read_specifications(
+    asked: Mapping[str, Any], allowed: Iterable[str]
+) -> dict[str, dict[str, str]]:
+    """Resource type -> tags. Raises Invalid for a type that the action does not create."""
+    tags: dict[str, dict[str, str]] = {}
+    for spec in asked.get("TagSpecifications") or ():
+        kind = spec.get("ResourceType")
+        if kind is None:
+            raise Missing(Noun.PARAMETER, "TagSpecification.ResourceType")
+        if kind not in allowed:
+            raise Invalid(
+                Noun.PARAMETER,
+                kind,
+                f"'{kind}' is not a valid taggable resource type for this operation.",
+            )
+        if kind in tags:
+            raise Duplicate(
+                Noun.PARAMETER, kind, f"The resource type '{kind}' is given more than once."
+            )
+        tags[kind] = read_tags(spec.get("Tags"))
+    return tags

@@ -1,0 +1,273 @@
+"""Domain objects as EC2 structures, in the model's output member names.
+
+The one place where internal values become Amazon's. What a view shows depends on its row and on
+constants of the cloud only, so `(id, version)` names it. A member that would not be true here is
+left out; empty lists stay, because clients read them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from econe.actions.filters import moment_text
+from econe.domain.cloud import Cloud
+from econe.domain.fleet import Moved
+from econe.domain.images import Image
+from econe.domain.instances import Instance, InstanceState
+from econe.domain.keypairs import KeyPair
+from econe.domain.launch import GIB
+from econe.domain.networks import NetworkInterface
+from econe.domain.places import private_dns_name, zone_id
+from econe.domain.tags import Tag
+from econe.domain.volumes import Volume, VolumeState
+
+View = dict[str, Any]
+
+HYPERVISOR: Final = "xen"
+"""API reference, Instance: "The value xen is used for both Xen and Nitro hypervisors"; EC2's word
+for KVM machines, too."""
+BOOT_MODE: Final = "legacy-bios"
+PLATFORM: Final = "Linux/UNIX"
+USAGE: Final = "RunInstances"
+
+
+def tags(given: Mapping[str, str]) -> list[View]:
+    return [{"Key": key, "Value": value} for key, value in sorted(given.items())]
+
+
+def tag(row: Tag) -> View:
+    return {
+        "ResourceId": row.resource_id,
+        "ResourceType": row.resource_type,
+        "Key": row.key,
+        "Value": row.value,
+    }
+
+
+def state(given: InstanceState) -> View:
+    return {"Code": given.code, "Name": given.value}
+
+
+def moved(changes: Iterable[Moved]) -> list[View]:
+    return [
+        {
+            "InstanceId": change.id,
+            "CurrentState": state(change.after),
+            "PreviousState": state(change.before),
+        }
+        for change in changes
+    ]
+
+
+def reservation(reservation_id: str, owner: str, owner_name: str, instances: Sequence[Any]) -> View:
+    """`instances` are views or fragments. OwnerAlias is our own addition: the guide's tools print
+    account names."""
+    return {
+        "ReservationId": reservation_id,
+        "OwnerId": owner,
+        "OwnerAlias": owner_name,
+        "Groups": [],
+        "Instances": list(instances),
+    }
+
+
+def instance(row: Instance, cloud: Cloud) -> View:
+    """API reference, Instance. A terminated one is in no network any more."""
+    size = cloud.sizes.get(row.instance_type)
+    options = row.metadata_options
+    made: View = {
+        "AmiLaunchIndex": row.launch_index,
+        "Architecture": row.architecture,
+        "BlockDeviceMappings": [_mapping(volume) for volume in row.volumes],
+        "BootMode": BOOT_MODE,
+        "ClientToken": row.client_token,
+        "CurrentInstanceBootMode": BOOT_MODE,
+        "EbsOptimized": False,
+        "EnaSupport": False,
+        "EnclaveOptions": {"Enabled": False},
+        "HibernationOptions": {"Configured": False},
+        "Hypervisor": HYPERVISOR,
+        "ImageId": row.image_id,
+        "InstanceId": row.id,
+        "InstanceType": row.instance_type,
+        "LaunchTime": row.launched_at,
+        "MetadataOptions": {
+            "State": "applied",
+            "HttpTokens": options.http_tokens,
+            "HttpPutResponseHopLimit": options.hop_limit,
+            "HttpEndpoint": options.http_endpoint,
+            "HttpProtocolIpv6": "disabled",
+            "InstanceMetadataTags": options.instance_tags,
+        },
+        "Monitoring": {"State": "disabled"},
+        "NetworkInterfaces": [_interface_of_instance(each, cloud) for each in row.interfaces],
+        "Placement": {
+            "AvailabilityZone": row.zone,
+            "AvailabilityZoneId": zone_id(cloud.region, row.zone),
+            "GroupName": "",
+            "Tenancy": "default",
+        },
+        "PlatformDetails": PLATFORM,
+        "PrivateDnsName": "",
+        "ProductCodes": [],
+        "PublicDnsName": "",
+        "RootDeviceName": row.root_device,
+        "RootDeviceType": "ebs",
+        "SecurityGroups": groups(row.interfaces[0]) if row.interfaces else [],
+        "State": state(row.state),
+        "StateTransitionReason": row.transition_reason,
+        "Tags": tags(row.tags),
+        "UsageOperation": USAGE,
+        "VirtualizationType": "hvm",
+    }
+    if size is not None:
+        made["CpuOptions"] = {"CoreCount": size.vcpus, "ThreadsPerCore": 1}
+    if row.key_name is not None:
+        made["KeyName"] = row.key_name
+    if row.state_reason.code:
+        made["StateReason"] = {
+            "Code": row.state_reason.code,
+            "Message": row.state_reason.message,
+        }
+    if row.reach:
+        made["SshAddress"] = row.reach
+    if row.interfaces:
+        made |= _network_of_instance(row.interfaces[0], cloud)
+    return made
+
+
+def _network_of_instance(first: NetworkInterface, cloud: Cloud) -> View:
+    return {
+        "PrivateDnsName": private_dns_name(first.private_ip, cloud.region),
+        "PrivateDnsNameOptions": {
+            "HostnameType": "ip-name",
+            "EnableResourceNameDnsARecord": False,
+            "EnableResourceNameDnsAAAARecord": False,
+        },
+        "PrivateIpAddress": first.private_ip,
+        "SourceDestCheck": True,
+        "SubnetId": first.subnet_id,
+        "VpcId": first.vpc_id,
+    }
+
+
+def _mapping(volume: Volume) -> View:
+    return {
+        "DeviceName": volume.device,
+        "Ebs": {
+            "AttachTime": volume.attached_at,
+            "DeleteOnTermination": volume.delete_on_termination,
+            "Status": attachment_status(volume),
+            "VolumeId": volume.id,
+        },
+    }
+
+
+def attachment_status(volume: Volume) -> str:
+    """A root disk that is not made yet is on its way to its instance."""
+    return "attaching" if volume.state is VolumeState.CREATING else "attached"
+
+
+def groups(row: NetworkInterface) -> list[View]:
+    return [{"GroupId": group_id, "GroupName": name} for group_id, name in row.groups]
+
+
+def _interface_of_instance(row: NetworkInterface, cloud: Cloud) -> View:
+    name = private_dns_name(row.private_ip, cloud.region)
+    return {
+        "Attachment": {
+            "AttachTime": row.attached_at,
+            "AttachmentId": row.attachment_id,
+            "DeleteOnTermination": row.delete_on_termination,
+            "DeviceIndex": row.device_index,
+            "NetworkCardIndex": 0,
+            "Status": "attached",
+        },
+        "Description": "",
+        "Groups": groups(row),
+        "InterfaceType": "interface",
+        "Ipv6Addresses": [],
+        "MacAddress": row.mac,
+        "NetworkInterfaceId": row.id,
+        "OwnerId": row.account,
+        "PrivateDnsName": name,
+        "PrivateIpAddress": row.private_ip,
+        "PrivateIpAddresses": [
+            {"Primary": True, "PrivateDnsName": name, "PrivateIpAddress": row.private_ip}
+        ],
+        "SourceDestCheck": True,
+        "Status": "in-use",
+        "SubnetId": row.subnet_id,
+        "VpcId": row.vpc_id,
+    }
+
+
+def instance_status(row: Instance, cloud: Cloud) -> View:
+    """System status `ok`: the engine holds the machine and it is powered on. Instance status
+    `ok`: the same, because nothing looks into guests. Neither says that the guest has booted."""
+    health = _HEALTHY if row.state is InstanceState.RUNNING else _UNKNOWN
+    return {
+        "AvailabilityZone": row.zone,
+        "AvailabilityZoneId": zone_id(cloud.region, row.zone),
+        "Events": [],
+        "InstanceId": row.id,
+        "InstanceState": state(row.state),
+        "InstanceStatus": health,
+        "SystemStatus": health,
+    }
+
+
+_HEALTHY: Final = {"Status": "ok", "Details": [{"Name": "reachability", "Status": "passed"}]}
+_UNKNOWN: Final = {"Status": "not-applicable", "Details": []}
+
+
+def image(row: Image, owner_name: str) -> View:
+    """API reference, Image. The location is the name under which the content is kept."""
+    return {
+        "Architecture": row.architecture,
+        "BlockDeviceMappings": [
+            {
+                "DeviceName": row.root_device,
+                "Ebs": {
+                    "DeleteOnTermination": True,
+                    "Encrypted": False,
+                    "VolumeSize": max(1, -(-row.size_bytes // GIB)),
+                    "VolumeType": "gp3",
+                },
+            }
+        ],
+        "BootMode": BOOT_MODE,
+        "CreationDate": moment_text(row.created_at),
+        "Description": row.description,
+        "EnaSupport": False,
+        "Hypervisor": HYPERVISOR,
+        "ImageId": row.id,
+        "ImageLocation": row.location,
+        "ImageOwnerAlias": owner_name,
+        "ImageType": "machine",
+        "Name": row.name,
+        "OwnerId": row.account,
+        "PlatformDetails": PLATFORM,
+        "ProductCodes": [],
+        "Public": row.public,
+        "Registered": row.registered,
+        "RootDeviceName": row.root_device,
+        "RootDeviceType": "ebs",
+        "State": row.state.value,
+        "Tags": tags(row.tags),
+        "UsageOperation": USAGE,
+        "VirtualizationType": "hvm",
+    }
+
+
+def key_pair(row: KeyPair, *, with_public_key: bool = False) -> View:
+    made: View = {
+        "CreateTime": row.created_at,
+        "KeyFingerprint": row.fingerprint,
+        "KeyName": row.name,
+        "KeyPairId": row.id,
+        "KeyType": row.type,
+        "Tags": tags(row.tags),
+    }
+    if with_public_key:
+        made["PublicKey"] = row.public_key
+    return made
