@@ -1,6 +1,6 @@
 """All tools, in the order of the user guide's story."""
 
-from typing import Final
+from __future__ import annotations
 
 from econe.cli.images import DEREGISTER, DESCRIBE_IMAGES, REGISTER
 from econe.cli.instances import (
@@ -16,7 +16,7 @@ from econe.cli.keypairs import CREATE_KEYPAIR, DELETE_KEYPAIR, DESCRIBE_KEYPAIRS
 from econe.cli.tool import Tool
 from econe.cli.upload import UPLOAD
 
-TOOLS: Final[tuple[Tool, ...]] = (
+TOOLS: tuple[Tool, ...] = (
     UPLOAD,
     REGISTER,
     DESCRIBE_IMAGES,

@@ -1,5 +1,7 @@
 """Files that the tools read and write for their user."""
 
+from __future__ import annotations
+
 import os
 import stat
 import sys
@@ -32,7 +34,7 @@ class SecretFile:
         self._path = path
         self._kept = False
 
-    def __enter__(self) -> "SecretFile":
+    def __enter__(self) -> SecretFile:
         try:
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:

@@ -1,6 +1,6 @@
 """The tools for images that are uploaded. econe-upload is in `upload`."""
 
-from typing import TYPE_CHECKING, Final
+from __future__ import annotations
 
 from econe.cli.play import show_json, show_lines
 from econe.cli.tables import IMAGES, lines, printable
@@ -15,6 +15,7 @@ from econe.cli.tool import (
 )
 from econe.client.answers import text_at
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from econe.client.session import Session
 
@@ -27,7 +28,7 @@ def image_id(text: str) -> str:
 # --- econe-register ----------------------------------------------------------------------
 
 
-def _register(asked: Asked, session: "Session") -> None:
+def _register(asked: Asked, session: Session) -> None:
     location = image_id(one_argument(asked, "ImageId"))
     answer = session.call("RegisterImage", [("ImageLocation", location)])
     if asked.has("json"):
@@ -36,7 +37,7 @@ def _register(asked: Asked, session: "Session") -> None:
         print(f"Success: ImageId {printable(text_at(answer, 'imageId'))}")
 
 
-REGISTER: Final = Tool(
+REGISTER = Tool(
     name="econe-register",
     gist="make an uploaded image one that can be run",
     arguments="IMAGE-ID",
@@ -50,7 +51,7 @@ econe-describe-images and can be run by econe-run-instances. IMAGE-ID is ami-N o
 # --- econe-deregister --------------------------------------------------------------------
 
 
-def _deregister(asked: Asked, session: "Session") -> None:
+def _deregister(asked: Asked, session: Session) -> None:
     id_ = image_id(one_argument(asked, "ImageId"))
     answer = session.call("DeregisterImage", [("ImageId", id_)])
     if asked.has("json"):
@@ -59,7 +60,7 @@ def _deregister(asked: Asked, session: "Session") -> None:
         print(f"Success: ImageId {printable(id_)}")
 
 
-DEREGISTER: Final = Tool(
+DEREGISTER = Tool(
     name="econe-deregister",
     gist="remove an image",
     arguments="IMAGE-ID",
@@ -73,7 +74,7 @@ not touched. IMAGE-ID is ami-N or just N.""",
 # --- econe-describe-images ---------------------------------------------------------------
 
 
-def _describe(asked: Asked, session: "Session") -> None:
+def _describe(asked: Asked, session: Session) -> None:
     ids = any_arguments(asked)
     images = session.collect(
         "DescribeImages",
@@ -97,7 +98,7 @@ def _describe(asked: Asked, session: "Session") -> None:
     show_lines(lines(IMAGES, rows, headers=asked.has("headers")))
 
 
-DESCRIBE_IMAGES: Final = Tool(
+DESCRIBE_IMAGES = Tool(
     name="econe-describe-images",
     gist="list images that can be run",
     arguments="[IMAGE-ID[,IMAGE-ID...]]...",

@@ -1,9 +1,10 @@
 """econe-run-instances and the tools for instances that run."""
 
+from __future__ import annotations
+
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from os import fsencode
-from typing import TYPE_CHECKING, Any, Final
 
 from econe.cli.play import show_json, show_lines
 from econe.cli.tables import INSTANCES, RUN, lines, printable
@@ -23,11 +24,15 @@ from econe.cli.tool import (
 from econe.client.answers import listed, text_at
 from econe.client.errors import BadAnswer
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from econe.client.session import Session
 
-MOST_USER_DATA_BYTES: Final = 16 * 1024
-_PAGE: Final = 1000
+
+MOST_USER_DATA_BYTES = 16 * 1024
+_PAGE = 1000
 
 
 def owner(owned: dict[str, Any], alias: str, number: str) -> str:
@@ -63,7 +68,7 @@ def _user_data(asked: Asked) -> bytes | None:
     return small_file(path, most_bytes=MOST_USER_DATA_BYTES, what="user data")
 
 
-def _run(asked: Asked, session: "Session") -> None:
+def _run(asked: Asked, session: Session) -> None:
     least, most = read_count(asked.get("instance-count") or "1")
     params = [("ImageId", one_argument(asked, "IMAGE-ID")), ("MinCount", least), ("MaxCount", most)]
     for option, name in (
@@ -101,7 +106,7 @@ def _run(asked: Asked, session: "Session") -> None:
 
 
 def _wait(
-    asked: Asked, session: "Session", ids: list[str], wanted: str
+    asked: Asked, session: Session, ids: list[str], wanted: str
 ) -> list[dict[str, Any]] | None:
     """The instances as they then are; None without --wait."""
     if not asked.has(WAIT) or not ids:
@@ -122,7 +127,7 @@ def wait_option(until: str) -> Option:
     )
 
 
-RUN_INSTANCES: Final = Tool(
+RUN_INSTANCES = Tool(
     name="econe-run-instances",
     gist="start virtual machines from an image",
     arguments="IMAGE-ID",
@@ -183,7 +188,7 @@ def address(instance: dict[str, Any]) -> str:
     )
 
 
-def _describe(asked: Asked, session: "Session") -> None:
+def _describe(asked: Asked, session: Session) -> None:
     ids = any_arguments(asked)
     reservations = session.collect(
         "DescribeInstances",
@@ -209,7 +214,7 @@ def _describe(asked: Asked, session: "Session") -> None:
     show_lines(lines(INSTANCES, rows, headers=asked.has("headers")))
 
 
-DESCRIBE_INSTANCES: Final = Tool(
+DESCRIBE_INSTANCES = Tool(
     name="econe-describe-instances",
     gist="list virtual machines",
     arguments="[INSTANCE-ID[,INSTANCE-ID...]]...",
@@ -236,10 +241,10 @@ helen       i-00000015   ami-00000001   running      172.31.0.5      m1.small"""
 # --- econe-start-, -stop-, -reboot- and -terminate-instances ------------------------------
 
 
-def _change(action: str, doing: str, wanted: str) -> "Callable[[Asked, Session], None]":
+def _change(action: str, doing: str, wanted: str) -> Callable[[Asked, Session], None]:
     """What start, stop and terminate do: change all, tell from which state, wait if asked to."""
 
-    def act(asked: Asked, session: "Session") -> None:
+    def act(asked: Asked, session: Session) -> None:
         params = numbered("InstanceId", several_arguments(asked, "INSTANCE-ID"))
         if asked.has("force"):
             params.append(("Force", "true"))
@@ -258,9 +263,9 @@ def _change(action: str, doing: str, wanted: str) -> "Callable[[Asked, Session],
     return act
 
 
-_ids: Final = "INSTANCE-ID[,INSTANCE-ID...]..."
+_ids = "INSTANCE-ID[,INSTANCE-ID...]..."
 
-START_INSTANCES: Final = Tool(
+START_INSTANCES = Tool(
     name="econe-start-instances",
     gist="start stopped virtual machines",
     arguments=_ids,
@@ -277,7 +282,7 @@ that runs is not an error.""",
     ),
 )
 
-STOP_INSTANCES: Final = Tool(
+STOP_INSTANCES = Tool(
     name="econe-stop-instances",
     gist="stop virtual machines and keep their disks",
     arguments=_ids,
@@ -297,7 +302,7 @@ econe-start-instances starts them again. Stopping one that is stopped is not an 
     ),
 )
 
-TERMINATE_INSTANCES: Final = Tool(
+TERMINATE_INSTANCES = Tool(
     name="econe-terminate-instances",
     gist="end virtual machines and delete their disks",
     arguments=_ids,
@@ -315,7 +320,7 @@ Terminating one that is terminated is not an error.""",
 )
 
 
-def _reboot(asked: Asked, session: "Session") -> None:
+def _reboot(asked: Asked, session: Session) -> None:
     ids = several_arguments(asked, "INSTANCE-ID")
     answer = session.call("RebootInstances", numbered("InstanceId", ids))
     if asked.has("json"):
@@ -324,7 +329,7 @@ def _reboot(asked: Asked, session: "Session") -> None:
         show_lines(f"Success: Rebooting {printable(id_)} in running state" for id_ in ids)
 
 
-REBOOT_INSTANCES: Final = Tool(
+REBOOT_INSTANCES = Tool(
     name="econe-reboot-instances",
     gist="reboot virtual machines",
     arguments=_ids,
@@ -365,7 +370,7 @@ def _caret(character: str) -> str:
     return f"^{chr(code ^ 0x40)}" if code < 0x80 else "?"
 
 
-def _console(asked: Asked, session: "Session") -> None:
+def _console(asked: Asked, session: Session) -> None:
     answer = session.call("GetConsoleOutput", [("InstanceId", one_argument(asked, "INSTANCE-ID"))])
     if asked.has("json"):
         show_json(answer)
@@ -381,7 +386,7 @@ def _console(asked: Asked, session: "Session") -> None:
         sys.stdout.buffer.write(console)
 
 
-GET_CONSOLE_OUTPUT: Final = Tool(
+GET_CONSOLE_OUTPUT = Tool(
     name="econe-get-console-output",
     gist="show what a virtual machine wrote to its console",
     arguments="INSTANCE-ID",

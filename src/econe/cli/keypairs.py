@@ -1,6 +1,6 @@
 """The tools for SSH key pairs."""
 
-from typing import TYPE_CHECKING, Any, Final
+from __future__ import annotations
 
 from econe.cli.play import show_json, show_lines
 from econe.cli.tables import KEY_PAIRS, lines, printable
@@ -19,11 +19,15 @@ from econe.cli.tool import (
 from econe.client.answers import listed, text_at
 from econe.client.errors import BadAnswer
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from econe.client.session import Session
 
-_MOST_PUBLIC_KEY_BYTES: Final = 16 * 1024
-_FINGERPRINT: Final = "1f:51:ae:28:bf:89:e9:d8:1f:25:5d:37:2d:7d:b8:ca:9f:f5:f1:6f"
+
+_MOST_PUBLIC_KEY_BYTES = 16 * 1024
+_FINGERPRINT = "1f:51:ae:28:bf:89:e9:d8:1f:25:5d:37:2d:7d:b8:ca:9f:f5:f1:6f"
 """For examples."""
 
 
@@ -43,7 +47,7 @@ def _pem(answer: dict[str, Any]) -> str:
 # --- econe-create-keypair ----------------------------------------------------------------
 
 
-def _create(asked: Asked, session: "Session") -> None:
+def _create(asked: Asked, session: Session) -> None:
     params = [("KeyName", one_argument(asked, "NAME"))]
     type_ = asked.get("type")
     if type_ is not None:
@@ -67,7 +71,7 @@ def _create(asked: Asked, session: "Session") -> None:
         print(f"Private Key:\n{pem}", end="")
 
 
-CREATE_KEYPAIR: Final = Tool(
+CREATE_KEYPAIR = Tool(
     name="econe-create-keypair",
     gist="make an SSH key pair",
     arguments="NAME",
@@ -97,7 +101,7 @@ The private key is told this once and is kept nowhere: write it to a file with -
 # --- econe-import-keypair ----------------------------------------------------------------
 
 
-def _import(asked: Asked, session: "Session") -> None:
+def _import(asked: Asked, session: Session) -> None:
     from base64 import b64encode
 
     from econe.cli.files import small_file
@@ -119,7 +123,7 @@ def _import(asked: Asked, session: "Session") -> None:
         _show_key(answer)
 
 
-IMPORT_KEYPAIR: Final = Tool(
+IMPORT_KEYPAIR = Tool(
     name="econe-import-keypair",
     gist="make a key pair of your own public key",
     arguments="NAME PUBLIC-KEY-FILE",
@@ -133,7 +137,7 @@ that ssh-keygen writes (rsa or ed25519); - is standard input. Private keys are n
 # --- econe-describe-keypairs -------------------------------------------------------------
 
 
-def _describe(asked: Asked, session: "Session") -> None:
+def _describe(asked: Asked, session: Session) -> None:
     answer = session.call("DescribeKeyPairs", numbered("KeyName", any_arguments(asked)))
     if asked.has("json"):
         show_json(answer)
@@ -145,7 +149,7 @@ def _describe(asked: Asked, session: "Session") -> None:
     show_lines(lines(KEY_PAIRS, rows, headers=asked.has("headers")))
 
 
-DESCRIBE_KEYPAIRS: Final = Tool(
+DESCRIBE_KEYPAIRS = Tool(
     name="econe-describe-keypairs",
     gist="list SSH key pairs",
     arguments="[NAME[,NAME...]]...",
@@ -166,7 +170,7 @@ mykey           {_FINGERPRINT}""",
 # --- econe-delete-keypair ----------------------------------------------------------------
 
 
-def _delete(asked: Asked, session: "Session") -> None:
+def _delete(asked: Asked, session: Session) -> None:
     name = one_argument(asked, "NAME")
     answer = session.call("DeleteKeyPair", [("KeyName", name)])
     if asked.has("json"):
@@ -175,7 +179,7 @@ def _delete(asked: Asked, session: "Session") -> None:
         raise BadAnswer(f"Key {name} could not be removed")
 
 
-DELETE_KEYPAIR: Final = Tool(
+DELETE_KEYPAIR = Tool(
     name="econe-delete-keypair",
     gist="forget an SSH key pair",
     arguments="NAME",

@@ -3,18 +3,19 @@
 `python -m econe.cli.manual > docs/tools.md`; a test fails when that page is stale.
 """
 
+from __future__ import annotations
+
 import sys
 from textwrap import fill
-from typing import Final
 
 from econe.cli.tool import STANDARD, Option, Tool
 
-_WIDTH: Final = 80
-_INDENT: Final = " " * 5
-_COLUMN: Final = 31
+_WIDTH = 80
+_INDENT = " " * 5
+_COLUMN = 31
 """Where the texts of options begin; both figures are those of OpenNebula 5.8's help."""
 
-_ENVIRONMENT: Final = (
+_ENVIRONMENT = (
     ("EC2_URL", "Where the cloud answers, if --url does not say."),
     ("EC2_ACCESS_KEY, EC2_SECRET_KEY", "Both keys of the account, if the options do not say."),
     (
@@ -28,7 +29,7 @@ _ENVIRONMENT: Final = (
         "File with the authorities that https servers are checked against. Default: the system's.",
     ),
 )
-_STATUSES: Final = (
+_STATUSES = (
     ("0", "Done."),
     ("1", "The cloud refused, or something failed: one line on standard error says what."),
     ("2", "The command line cannot be meant."),

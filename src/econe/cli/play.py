@@ -4,17 +4,22 @@ Exit status: 0 done; 1 refused or failed, with one line on standard error; 2 the
 cannot be meant; 130 interrupted. (The old tools printed errors to standard output and exited 255.)
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from econe.cli.tables import printable
 from econe.cli.tool import Asked, Tool, UsageError, read_command_line
 from econe.client.errors import ClientError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from econe.client.session import Session
+
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
@@ -46,6 +51,17 @@ def play(
         return _complain(tool, f"cannot write the answer: {error.strerror or error}", FAILED)
 
 
+def leave(status: int) -> NoReturn:
+    """End the process here and now: taking the interpreter down in order takes 4 ms, and there is
+    nothing left to be done in order."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            status = status or FAILED
+    os._exit(status)
+
+
 def _act(tool: Tool, words: Sequence[str], environ: Mapping[str, str]) -> int:
     asked = read_command_line(tool, words)
     if asked.has("help"):
@@ -64,7 +80,7 @@ def _act(tool: Tool, words: Sequence[str], environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _session(asked: Asked, environ: Mapping[str, str]) -> "Session":
+def _session(asked: Asked, environ: Mapping[str, str]) -> Session:
     # Late, so that help and usage errors come without the cost of hashes and sockets.
     from econe.client.credentials import find_credentials, find_url
     from econe.client.session import Session

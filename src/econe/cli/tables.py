@@ -1,29 +1,30 @@
 """Tables as OpenNebula 3.0's tools printed them (facts/econe.md, 3.2): a format, the names of the
 columns and the length of the rule between both. Cells are never cut short, so ids can be copied."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
 
 
-class Table(NamedTuple):
-    row: str
-    """A format for as many texts as there are columns."""
-    columns: tuple[str, ...]
-    rule: int
+class Table:
+    """`row` is a format for as many texts as there are columns."""
+
+    __slots__ = ("columns", "row", "rule")
+
+    def __init__(self, row: str, columns: tuple[str, ...], rule: int) -> None:
+        self.row, self.columns, self.rule = row, columns, rule
 
 
-IMAGES: Final = Table(
+IMAGES = Table(
     "%-12s %-13s %-14s %-12s %s", ("Owner", "ImageId", "Status", "Visibility", "Location"), 78
 )
-INSTANCES: Final = Table(
+INSTANCES = Table(
     "%-10s  %-11s  %-13s  %-11s %-15s %-10s",
     ("Owner", "Id", "ImageId", "State", "IP", "Type"),
     83,
 )
-RUN: Final = Table(
-    "%-12s  %-13s   %-14s %s", ("Owner", "ImageId", "InstanceId", "InstanceType"), 78
-)
-KEY_PAIRS: Final = Table("%-15s %-60s", ("keyName", "keyFingerprint"), 76)
+RUN = Table("%-12s  %-13s   %-14s %s", ("Owner", "ImageId", "InstanceId", "InstanceType"), 78)
+KEY_PAIRS = Table("%-15s %-60s", ("keyName", "keyFingerprint"), 76)
 """Of 3.8, which had the first key pairs; its columns were cut at their widths, ours are not."""
 
 

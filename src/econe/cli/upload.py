@@ -1,20 +1,23 @@
 """econe-upload, with its progress bar."""
 
+from __future__ import annotations
+
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Final
 
 from econe.cli.play import show_json
 from econe.cli.tables import printable
 from econe.cli.tool import Asked, Example, Option, Tool, UsageError, no_more_arguments
 from econe.client.answers import text_at
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from econe.client.session import Session
 
-_NO_FILE: Final = "missing IMAGE-PATH parameter or file not found"
-_EVERY_S: Final = 0.1
+
+_NO_FILE = "missing IMAGE-PATH parameter or file not found"
+_EVERY_S = 0.1
 
 
 class Bar:
@@ -63,7 +66,7 @@ def bar_line(name: str, sent: int, size: int, seconds: float, width: int) -> str
     return f"{label} [{'#' * int(inner * share):<{inner}}]{figures}"
 
 
-def _upload(asked: Asked, session: "Session") -> None:
+def _upload(asked: Asked, session: Session) -> None:
     from econe.client.uploads import open_source
 
     no_more_arguments(asked, 1)
@@ -91,7 +94,7 @@ def _upload(asked: Asked, session: "Session") -> None:
         print(f"Success: ImageId {printable(text_at(answer, 'imageId'))}")
 
 
-UPLOAD: Final = Tool(
+UPLOAD = Tool(
     name="econe-upload",
     gist="upload a disk image",
     arguments="IMAGE-PATH",

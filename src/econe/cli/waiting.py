@@ -1,19 +1,24 @@
 """--wait: look until the instances are what was asked for, or never will be."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Sequence
-from typing import Any, Final
 
 from econe.cli.tool import numbered
 from econe.client.answers import listed, text_at
 from econe.client.errors import ApiError, ClientError
 from econe.client.session import Session
 
-LONGEST_S: Final = 600.0
-_FIRST_LOOK_S: Final = 0.1
-_SLOWEST_LOOK_S: Final = 2.0
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-_NOT_YET: Final = {
+LONGEST_S = 600.0
+_FIRST_LOOK_S = 0.1
+_SLOWEST_LOOK_S = 2.0
+
+_NOT_YET = {
     "running": {"pending"},
     "stopped": {"pending", "running", "stopping"},
     "terminated": {"pending", "running", "stopping", "stopped", "shutting-down"},

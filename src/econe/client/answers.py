@@ -9,18 +9,20 @@ pyexpat itself is used because ElementTree takes ten times as long to import, an
 a document type declaration, which no EC2 answer has: refusing it refuses entity expansion.
 """
 
+from __future__ import annotations
+
 import pyexpat
-from typing import Any, Final, TypeAlias
 
 from econe.client.errors import BadAnswer
 
-Value: TypeAlias = Any
-"""str, list[Value] or dict[str, Value]."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-DEEPEST: Final = 64
+DEEPEST = 64
 """Levels of elements. EC2's answers have about ten."""
 
-_LISTS_BY_NAME: Final = frozenset(
+_LISTS_BY_NAME = frozenset(
     {"blockDeviceMapping", "regionInfo", "availabilityZoneInfo", "productCodes", "Errors"}
 )
 
@@ -33,9 +35,9 @@ class _Open:
     def __init__(self, name: str) -> None:
         self.name = name
         self.text: list[str] = []
-        self.children: list[tuple[str, Value]] = []
+        self.children: list[tuple[str, Any]] = []
 
-    def value(self) -> Value:
+    def value(self) -> Any:
         if not self.children:
             text = "".join(self.text)
             if not text and (self.name.endswith("Set") or self.name in _LISTS_BY_NAME):
@@ -43,7 +45,7 @@ class _Open:
             return text
         if all(name == "item" for name, _ in self.children):
             return [value for _, value in self.children]
-        fields: dict[str, Value] = {}
+        fields: dict[str, Any] = {}
         for name, value in self.children:
             if name not in fields:
                 fields[name] = value
@@ -57,7 +59,7 @@ class _Open:
 class _Reader:
     def __init__(self) -> None:
         self.above: list[_Open] = []
-        self.root: tuple[str, Value] = ("", "")
+        self.root: tuple[str, Any] = ("", "")
 
     def start(self, name: str, _attributes: dict[str, str]) -> None:
         if len(self.above) >= DEEPEST:
@@ -78,7 +80,7 @@ class _Reader:
         raise BadAnswer("the server's answer has a document type declaration")
 
 
-def read_xml(document: bytes) -> tuple[str, Value]:
+def read_xml(document: bytes) -> tuple[str, Any]:
     """The root element's name and its value. Raises BadAnswer."""
     reader = _Reader()
     parser = pyexpat.ParserCreate()
@@ -94,7 +96,7 @@ def read_xml(document: bytes) -> tuple[str, Value]:
     return reader.root
 
 
-def listed(answer: Value, *path: str) -> list[Value]:
+def listed(answer: Any, *path: str) -> list[Any]:
     """The list at `path` below `answer`; an empty one where EC2 left it out. Raises BadAnswer."""
     value = answer
     for name in path:
@@ -106,7 +108,7 @@ def listed(answer: Value, *path: str) -> list[Value]:
     return value
 
 
-def text_at(answer: Value, *path: str) -> str:
+def text_at(answer: Any, *path: str) -> str:
     """The text at `path` below `answer`; empty where EC2 left it out."""
     value = answer
     for name in path:

@@ -10,20 +10,25 @@ In this order, as OpenNebula's tools had it (facts/econe.md, 3.1):
 4. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, if both are set.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Final, NamedTuple
 
 from econe.client.errors import Misconfigured
 
-DEFAULT_URL: Final = "http://localhost:4567"
+DEFAULT_URL = "http://localhost:4567"
 
-_MOST_BYTES: Final = 64 * 1024
+_MOST_BYTES = 64 * 1024
 """Of an ONE_AUTH file. It is one line; whatever is longer was not meant."""
 
 
-class Credentials(NamedTuple):
-    access_key: str
-    secret_key: str
+class Credentials:
+    """Both keys of an account. The secret does not show in its text."""
+
+    __slots__ = ("access_key", "secret_key")
+
+    def __init__(self, access_key: str, secret_key: str) -> None:
+        self.access_key, self.secret_key = access_key, secret_key
 
     def __repr__(self) -> str:
         return f"Credentials({self.access_key!r}, …)"

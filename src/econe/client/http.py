@@ -9,37 +9,40 @@ limits on everything that the other side sends, and a deadline that no drip of b
 `AnswerReader` is the protocol without I/O; `Connection` moves bytes between it and a socket.
 """
 
+from __future__ import annotations
+
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
 
 from econe.client.errors import BadAnswer, Misconfigured, Unreachable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
 
-MOST_HEAD_BYTES: Final = 64 * 1024
-MOST_BODY_BYTES: Final = 64 * 1024 * 1024
+
+MOST_HEAD_BYTES = 64 * 1024
+MOST_BODY_BYTES = 64 * 1024 * 1024
 """A page of 1000 instances is about 3 MB."""
-CONNECT_S: Final = 15.0
+CONNECT_S = 15.0
 """Longest wait for one address to take the connection."""
-SILENCE_S: Final = 60.0
+SILENCE_S = 60.0
 """Longest wait for the next byte."""
-ANSWER_S: Final = 300.0
+ANSWER_S = 300.0
 """Longest wait for a whole answer."""
 
-_PIECE: Final = 256 * 1024
-_PORTS: Final = {"http": 80, "https": 443}
+_PIECE = 256 * 1024
+_PORTS = {"http": 80, "https": 443}
 
 
-class Endpoint(NamedTuple):
+class Endpoint:
     """Where a cloud answers."""
 
-    scheme: str
-    host: str
-    port: int
-    path: str
+    __slots__ = ("host", "path", "port", "scheme")
+
+    def __init__(self, scheme: str, host: str, port: int, path: str) -> None:
+        self.scheme, self.host, self.port, self.path = scheme, host, port, path
 
     @property
     def authority(self) -> str:
@@ -78,11 +81,13 @@ def _idna(host: str) -> str:
     return host.encode("idna").decode("ascii")
 
 
-class Answer(NamedTuple):
-    status: int
-    headers: Mapping[str, str]
-    """Names in lower case; of a repeated header the last."""
-    body: bytes
+class Answer:
+    """Names of headers are in lower case; of a repeated header it is the last."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, body
 
 
 class AnswerReader:
@@ -248,7 +253,7 @@ class Connection:
         self.endpoint = endpoint
         self.reader = AnswerReader()
         try:
-            plain = socket.create_connection((endpoint.host, endpoint.port), timeout=CONNECT_S)
+            plain = _connected(endpoint)
         except OSError as error:
             raise _unreachable(endpoint, error) from error
         self.socket: socket.socket = plain
@@ -259,7 +264,7 @@ class Connection:
                 plain.close()
                 raise _unreachable(endpoint, error) from error
 
-    def __enter__(self) -> "Connection":
+    def __enter__(self) -> Connection:
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -302,9 +307,27 @@ def write_head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8")
 
 
-def _secured(
-    plain: socket.socket, endpoint: Endpoint, environ: Mapping[str, str]
-) -> "ssl.SSLSocket":
+def _connected(endpoint: Endpoint) -> socket.socket:
+    """To the first of the host's addresses that takes it. `socket.create_connection` would do, but
+    for the codec of international names that a host as text loads (1 ms); ours is ASCII."""
+    host = endpoint.host.encode("ascii")
+    problem: OSError = ConnectionRefusedError()
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host, endpoint.port, type=socket.SOCK_STREAM
+    ):
+        plain = socket.socket(family, kind, protocol)
+        plain.settimeout(CONNECT_S)
+        try:
+            plain.connect(address)
+        except OSError as error:
+            plain.close()
+            problem = error
+        else:
+            return plain
+    raise problem
+
+
+def _secured(plain: socket.socket, endpoint: Endpoint, environ: Mapping[str, str]) -> ssl.SSLSocket:
     """TLS with the certificate verified: against AWS_CA_BUNDLE if set, else the system's
     authorities (OpenSSL itself honours SSL_CERT_FILE and SSL_CERT_DIR)."""
     import ssl

@@ -8,11 +8,12 @@ OpenNebula users may hold anything) is signed by version 2, where it is a parame
 Nothing is tried twice: whoever calls knows whether that is safe.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Final
 from urllib.parse import urlencode
 
 from econe import __version__
@@ -27,12 +28,17 @@ from econe.client.http import (
     read_endpoint,
     write_head,
 )
-from econe.client.uploads import Progress, Source, send_upload
 from econe.wire.signing import UNSIGNED, sign_v2, sign_v4
 
-API_VERSION: Final = "2016-11-15"
-_FORM: Final = "application/x-www-form-urlencoded; charset=utf-8"
-_MOST_PAGES: Final = 100_000
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from econe.client.uploads import Progress, Source
+
+API_VERSION = "2016-11-15"
+_FORM = "application/x-www-form-urlencoded; charset=utf-8"
+_MOST_PAGES = 100_000
 
 Params = Sequence[tuple[str, str]]
 
@@ -112,6 +118,8 @@ class Session:
         The body's hash is not signed: reading the file twice to hash it first would take several
         times as long as the upload. Raises as `call` does.
         """
+        from econe.client.uploads import send_upload  # the other calls start without it
+
         pairs = [("Action", "UploadImage"), ("Version", API_VERSION), *params]
         before = after = b""
         if multipart or not self._fits_header():

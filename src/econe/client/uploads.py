@@ -6,35 +6,37 @@ worth more to the user than the broken pipe that follows. `Expect: 100-continue`
 before the first byte, as curl does it.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import stat
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeAlias
 
 from econe.client.errors import Misconfigured, Unreachable
 from econe.client.http import Answer, Connection
 
-Progress: TypeAlias = Callable[[int], None]
+Progress = Callable[[int], None]
 """Called with the bytes of the file sent so far; often."""
 
-CONTINUE_S: Final = 1.0
+CONTINUE_S = 1.0
 """How long `100 Continue` is waited for; a server that does not know it says nothing."""
-SILENCE_S: Final = 300.0
+SILENCE_S = 300.0
 """Longest time in which a server may take nothing (its disk may be slow)."""
-ANSWER_S: Final = 3600.0
+ANSWER_S = 3600.0
 """Longest time for it to look at the image once it has it."""
 
-_PIECE: Final = 1024 * 1024
-_SENDFILE_PIECE: Final = 16 * 1024 * 1024
+_PIECE = 1024 * 1024
+_SENDFILE_PIECE = 16 * 1024 * 1024
 
 
-class Source(NamedTuple):
-    """A file to send. `name` is what the server may call it."""
+class Source:
+    """An open file to send, its size in bytes, and what the server may call it."""
 
-    descriptor: int
-    size: int
-    name: str
+    __slots__ = ("descriptor", "name", "size")
+
+    def __init__(self, descriptor: int, size: int, name: str) -> None:
+        self.descriptor, self.size, self.name = descriptor, size, name
 
 
 def open_source(path: str) -> Source:
