@@ -36,9 +36,7 @@ def test_the_official_client_reads_back_what_the_writer_wrote(name, sample_for):
     answer = sample_for(operation.output_shape)
     body = xml.write_answer(operation, answer, "a-request-id", "2016-11-15")
     parser = create_parser(operation.metadata["protocol"])
-    parsed = parser.parse(
-        {"body": body, "headers": {}, "status_code": 200}, operation.output_shape
-    )
+    parsed = parser.parse({"body": body, "headers": {}, "status_code": 200}, operation.output_shape)
     assert parsed.pop("ResponseMetadata")["RequestId"] == "a-request-id"
     assert parsed == answer
 
