@@ -346,7 +346,7 @@ def _payload_hash(request: Request) -> tuple[str, str | None]:
 
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_HTTP_DATE = r"[A-Za-z]{3}, ([0-9]{2}) ([A-Za-z]{3}) ([0-9]{4}) ([0-9:]{8}) GMT"
+_HTTP_DATE = r"[A-Za-z]{3}, ([0-9]{2}) ([A-Za-z]{3}) ([0-9]{4}) ([0-9:]{8}) (?:GMT|UTC|[+-]0000)"
 
 
 def _stamp_of_headers(headers: Mapping[str, str]) -> str:
