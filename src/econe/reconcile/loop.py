@@ -92,6 +92,11 @@ class Loop:
             self._thread.join()
         self._workers.stop()
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether rounds are being made, and the last one did not fail. For /health."""
+        return self._thread is not None and self._thread.is_alive() and self._failures == 0
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._poked.clear()
