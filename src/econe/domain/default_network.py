@@ -65,11 +65,12 @@ def ensure_default_network(
     return DefaultNetwork(vpc, subnet, group)
 
 
-def addresses_of(subnet: Subnet) -> Iterator[str]:
-    """All that can be given out, lowest first."""
+def addresses_of(subnet: Subnet, first: int) -> Iterator[str]:
+    """All that can be given out, once round the subnet from the `first`-th on."""
     network = IPv4Network(subnet.cidr)
-    for offset in range(KEPT_FROM_START, network.num_addresses - 1):
-        yield str(network[offset])
+    count = network.num_addresses - KEPT_FROM_START - 1
+    for offset in range(count):
+        yield str(network[KEPT_FROM_START + (first + offset) % count])
 
 
 def _free_cidr(tx: Transaction, pools: Sequence[str]) -> IPv4Network:

@@ -9,6 +9,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from econe.domain.default_network import DefaultNetwork, addresses_of
@@ -40,6 +41,8 @@ LARGEST_VOLUME_GIB: Final = 65536
 SHUTDOWN_BEHAVIORS: Final = frozenset({"stop", "terminate"})
 VOLUME_TYPES: Final = frozenset({"gp2", "gp3", "standard"})
 """Those that promise nothing that a plain file does not keep."""
+LOOK_AT_LEAST: Final = 64
+"""Addresses asked about at once."""
 LAUNCH_TAGGED: Final = ("instance", "volume", "network-interface")
 LIVE: Final = tuple(s.value for s in InstanceState if s is not InstanceState.TERMINATED)
 
@@ -264,33 +267,39 @@ def room_for(tx: Transaction, account: str, order: LaunchOrder, most: int) -> in
     return count
 
 
-def free_addresses(tx: Transaction, network: DefaultNetwork, count: int) -> list[str]:
-    """The lowest `count` addresses of the default subnet that nobody has."""
-    here = Criterion("subnet_id", (network.subnet.id,))
-    taken = {row.private_ip for row in tx.interfaces.find(Query(criteria=(here,))).items}
+def free_addresses(tx: Transaction, network: DefaultNetwork, count: int, first: int) -> list[str]:
+    """The next `count` addresses of the default subnet that nobody has, from the `first`-th on.
+
+    Going round the subnet, rather than taking the lowest, keeps an address from its next owner
+    for as long as possible, and finds free ones without looking at all that are taken.
+    """
     found: list[str] = []
-    for address in addresses_of(network.subnet):
-        if address not in taken:
-            found.append(address)
-            if len(found) == count:
-                return found
-    raise NoCapacity(
-        Noun.SUBNET,
-        network.subnet.id,
-        f"There are not enough free addresses in subnet '{network.subnet.id}' to satisfy the "
-        "requested number of instances.",
-    )
+    candidates = addresses_of(network.subnet, first)
+    here = Criterion("subnet_id", (network.subnet.id,))
+    while len(found) < count:
+        batch = tuple(islice(candidates, max(LOOK_AT_LEAST, count)))
+        if not batch:
+            raise NoCapacity(
+                Noun.SUBNET,
+                network.subnet.id,
+                f"There are not enough free addresses in subnet '{network.subnet.id}' to satisfy "
+                "the requested number of instances.",
+            )
+        query = Query(criteria=(here, Criterion("private_ip", batch)))
+        taken = {row.private_ip for row in tx.interfaces.find(query).items}
+        found += [address for address in batch if address not in taken]
+    return found[:count]
 
 
 def write_rows(tx: Transaction, plan: Plan, count: int) -> list[Instance]:
     """The instances as a Describe would show them now, in order of their launch index."""
-    addresses = free_addresses(tx, plan.network, count)
     (reservation,) = tx.next_ids("r")
     ids = tx.next_ids("i", count)
+    interface_ids = tx.next_ids("eni", count)
+    addresses = free_addresses(tx, plan.network, count, _number(interface_ids[0]) - 1)
     volumes = [_volume(plan, *pair) for pair in zip(tx.next_ids("vol", count), ids, strict=True)]
     interfaces = [
-        _interface(plan, *three)
-        for three in zip(tx.next_ids("eni", count), ids, addresses, strict=True)
+        _interface(plan, *three) for three in zip(interface_ids, ids, addresses, strict=True)
     ]
     launched = []
     for index, (volume, interface) in enumerate(zip(volumes, interfaces, strict=True)):
@@ -311,8 +320,11 @@ def write_rows(tx: Transaction, plan: Plan, count: int) -> list[Instance]:
 
 def mac_of(interface_id: str) -> str:
     """`02:` (locally administered) and the id's number: one of its own for each interface."""
-    number = int(interface_id.rpartition("-")[2]) % (1 << 40)
-    return "02:" + number.to_bytes(5, "big").hex(":")
+    return "02:" + (_number(interface_id) % (1 << 40)).to_bytes(5, "big").hex(":")
+
+
+def _number(row_id: str) -> int:
+    return int(row_id.rpartition("-")[2])
 
 
 def _volume(plan: Plan, volume_id: str, instance_id: str) -> Volume:
