@@ -10,6 +10,7 @@ known is an error that names the nearest known one; so is a value of the wrong t
 import ast
 import difflib
 import inspect
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -176,7 +177,13 @@ def _from_text(key: Key, text: str, where: str) -> Any:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-_TYPE_NAMES: Final = {str: "text", Path: "a path", bool: "true or false", int: "a whole number"}
+_TYPE_NAMES: Final = {
+    str: "text",
+    Path: "a path",
+    bool: "true or false",
+    int: "a whole number",
+    tuple: "a list of texts",
+}
 
 
 def _checked(key: Key, value: Any, where: str) -> Any:
@@ -194,7 +201,7 @@ def _checked(key: Key, value: Any, where: str) -> Any:
         raise SettingsError(f"{where}: must be {_TYPE_NAMES.get(wanted, 'a number')}")
     if isinstance(value, int | float) and wanted is not bool:
         least, most = RANGES.get(key.name, (0, float("inf")))
-        if not least <= value <= most:
+        if not (least <= value <= most and math.isfinite(value)):
             most_text = "" if most == float("inf") else f" and at most {most:g}"
             raise SettingsError(f"{where}: must be at least {least:g}{most_text}, not {value:g}")
     if key.name in CHOICES and value not in CHOICES[key.name]:

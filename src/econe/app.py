@@ -1,0 +1,206 @@
+"""The composition root: the only module that knows every package.
+
+build() makes the parts and joins them, App.start() sets them going, serve() is all of a server's
+life. QEMU's libraries are loaded only for the QEMU engine.
+"""
+
+import gc
+import logging
+import resource
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import econe.actions  # noqa: F401 - registers every action
+from econe.actions.keymaker import OpenSshKeys
+from econe.configuration import read_listen
+from econe.domain.cloud import Cloud
+from econe.domain.hidden import Hidden
+from econe.domain.places import private_domain
+from econe.domain.ports import Engine, EngineRefused, Store, StoreUnusable, Vault
+from econe.domain.sizes import CATALOGUE
+from econe.engines.simulator.engine import Simulator
+from econe.front.asgi import Application
+from econe.front.pipeline import Door, Pipeline
+from econe.front.server import CannotListen, bind, make_server, url_of
+from econe.logs import log_to
+from econe.metadata.server import MetadataServer
+from econe.metadata.service import Service
+from econe.metadata.tokens import Tokens
+from econe.reconcile.loop import Loop
+from econe.settings import Settings
+from econe.statedir import CannotStart, StateLock, derived_secret
+from econe.store import open_store
+
+log: Final = logging.getLogger("econe.app")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class App:
+    """All parts of a server, joined. start() once, then close() once."""
+
+    settings: Settings
+    store: Store
+    vault: Vault
+    engine: Engine
+    metadata: MetadataServer
+    cloud: Cloud
+    loop: Loop
+    asgi: Application
+
+    def start(self) -> None:
+        """Raises EngineRefused where the engine cannot do its work here."""
+        self.metadata.start()
+        self.engine.open(self.loop.poke)
+        self.loop.start()
+
+    def close(self) -> None:
+        """End everything but the machines. What fails to end does not keep the rest."""
+        with ExitStack() as ending:
+            ending.callback(self.store.close)
+            ending.callback(self.metadata.close)
+            ending.callback(self.engine.close)
+            ending.callback(self.loop.stop)
+            ending.callback(self.asgi.close)
+
+
+def build(settings: Settings, *, engine: Engine | None = None, vault: Vault | None = None) -> App:
+    """All parts over the state directory. Raises StoreUnusable, EngineRefused and CannotStart.
+
+    `engine` and `vault` are used in place of what the settings say; tests give theirs.
+    """
+    with ExitStack() as undo:
+        store = open_store(settings.state)
+        undo.callback(store.close)
+        vault = vault or make_vault(settings)
+        tokens = Tokens(Hidden(derived_secret(settings.state, "metadata tokens")))
+        metadata = MetadataServer(Service(store, settings.cloud.region, tokens))
+        undo.callback(metadata.close)
+        engine = engine or make_engine(settings, vault, metadata)
+        cloud = make_cloud(settings, engine, vault)
+        loop = Loop(
+            store=store,
+            engine=engine,
+            vault=vault,
+            sizes=cloud.sizes,
+            work=settings.work,
+            clock=utc_now,
+            terminated_listed_s=settings.cloud.terminated_listed_s,
+        )
+        door = Door(
+            store=store,
+            cloud=cloud,
+            poke=loop.poke,
+            clock=utc_now,
+            clock_window_s=settings.cloud.clock_window_s,
+            public_host=urlsplit(settings.server.public_url).netloc,
+        )
+        health = Health(settings.engine, loop)
+        asgi = Application(Pipeline(door), vault, health, settings.server, settings.images)
+        undo.pop_all()
+    return App(settings, store, vault, engine, metadata, cloud, loop, asgi)
+
+
+def make_vault(settings: Settings) -> Vault:
+    from econe.store.vault import FileVault
+
+    return FileVault(settings.state, settings.images)
+
+
+def make_engine(settings: Settings, vault: Vault, metadata: MetadataServer) -> Engine:
+    """Raises CannotStart for one that there is not, and EngineRefused."""
+    if settings.engine == "simulator":
+        return Simulator(start_delay_s=settings.simulator.start_delay_s)
+    if settings.engine == "qemu":
+        # Late: the simulator's users need no QEMU libraries, and loading them takes time.
+        from econe.engines.qemu import network_check
+        from econe.engines.qemu.engine import QemuEngine
+
+        choice = network_check.choose(settings.qemu.network)
+        domain = private_domain(settings.cloud.region)
+        networks = network_check.build(choice, settings.state, domain, metadata)
+        return QemuEngine(settings.state, settings.qemu, vault, networks)
+    raise CannotStart(f"the engine {settings.engine} is not in this version; use qemu or simulator")
+
+
+def make_cloud(settings: Settings, engine: Engine, vault: Vault) -> Cloud:
+    said = settings.cloud
+    return Cloud(
+        region=said.region,
+        zone=said.zone,
+        consoles=engine.consoles,
+        vault=vault,
+        key_maker=OpenSshKeys(),
+        page_key=Hidden(derived_secret(settings.state, "pages")),
+        endpoint=urlsplit(settings.server.public_url).netloc or settings.server.listen,
+        sizes=CATALOGUE,
+        default_type=said.default_type,
+        root_gib=said.root_gib,
+        max_instances=said.max_instances,
+        vpc_pools=said.default_vpc_cidrs,
+        terminated_listed_s=said.terminated_listed_s,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What /health says."""
+
+    engine: str
+    loop: Loop
+
+    def __call__(self) -> Mapping[str, Any]:
+        rounds = self.loop.goes_on
+        return {"ok": rounds, "engine": self.engine, "rounds": rounds}
+
+
+# --- a server's life ---------------------------------------------------------------------
+
+
+def serve(settings: Settings, log_file: Path | None, announce: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT. `announce(url)` is called once, when it answers.
+
+    Raises CannotStart, with one line for the operator.
+    """
+    host, port = read_listen(settings.server.listen)
+    try:
+        with StateLock(settings.state) as lock, bind(host, port) as listening:
+            log_to(log_file)
+            _allow_many_files()
+            app = build(settings)
+
+            def ready() -> None:
+                # What lives now lives on: the collector need not look at it ever again.
+                gc.collect()
+                gc.freeze()
+                url = url_of(listening, settings.server)
+                log.info("Ready. url=%s engine=%s state=%s", url, settings.engine, settings.state)
+                lock.announce(url)
+                announce(url)
+
+            try:
+                server = make_server(app.asgi, settings.server, ready)
+                app.start()
+                server.run(sockets=[listening])
+            finally:
+                app.close()
+            log.info("Stopped. threads_left=%d", threading.active_count() - 1)
+    except (CannotListen, StoreUnusable) as problem:
+        raise CannotStart(str(problem)) from problem
+    except EngineRefused as problem:
+        raise CannotStart(problem.said) from problem
+
+
+def _allow_many_files() -> None:
+    """A connection is a file; the usual soft limit of 1024 is for programs that use select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))

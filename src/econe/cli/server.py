@@ -1,0 +1,203 @@
+"""econe-server: run the cloud, in front or as a daemon, and look at it."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from econe.cli.daemon import Failed, start_daemon, stop_daemon
+from econe.configuration import SettingsError, load, write_toml
+from econe.settings import Settings
+from econe.statedir import CannotStart, running
+
+NAME: Final = "econe-server"
+NOT_RUNNING: Final = 3
+"""Exit status of `status` when nothing runs (LSB: "program is not running")."""
+
+MANUAL: Final = """\
+NAME
+     econe-server - an EC2-compatible cloud on this machine
+
+SYNOPSIS
+     econe-server run    [OPTION]...
+     econe-server start  [OPTION]...
+     econe-server stop   [--state DIR] [--config FILE]
+     econe-server status [--state DIR] [--config FILE]
+     econe-server check  [OPTION]...
+     econe-server config [OPTION]...
+
+DESCRIPTION
+     Serves the EC2 Query API and runs the machines that are asked of it. All
+     that lasts is in one state directory; one server at a time uses it.
+     Machines go on running when the server stops, and are found again when
+     it starts.
+
+COMMANDS
+     run                  Serve until SIGTERM or SIGINT. Prints
+                          `econe-server: ready on URL` when it answers.
+     start                The same as a daemon; returns when it answers. Its
+                          process id and URL are in DIR/server.pid.
+     stop                 End the server of the state directory, and wait
+                          until it has ended.
+     status               Say whether a server runs there, and where it
+                          answers. Exit status 3 if none does.
+     check                Say what this machine can do for the QEMU engine,
+                          and why not.
+     config               Print the settings in force, as a file that --config
+                          reads.
+
+OPTIONS
+     --state DIR          Where everything that lasts is kept. Default: ./state
+     --listen HOST:PORT   Where to answer; port 0 takes a free one.
+                          Default: 127.0.0.1:4567
+     --engine NAME        qemu, or simulator (no machines run), or opennebula.
+                          Default: qemu
+     --config FILE        Settings in TOML; docs/settings.md lists them.
+     --log FILE           Where to log; - is standard error.
+                          Default: DIR/server.log
+     -V, --version        Print the version and exit.
+     -h, --help           Print this text and exit.
+
+ENVIRONMENT
+     ECONE_<SECTION>_<KEY>
+                          Any setting, such as ECONE_SERVER_LISTEN. Options
+                          come first, then the environment, then the file.
+
+EXIT STATUS
+     0                    Done.
+     1                    It could not be done: one line on standard error
+                          says why.
+     2                    The command line cannot be meant.
+     3                    status: no server runs.
+
+EXAMPLES
+     $ econe-server run --state /var/lib/econe --listen 127.0.0.1:4567
+     econe-server: ready on http://127.0.0.1:4567
+
+     $ econe-admin --state /var/lib/econe account create helen
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def format_help(self) -> str:
+        return MANUAL
+
+    def error(self, message: str) -> Any:
+        print(f"{NAME}: {message}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog=NAME, allow_abbrev=False)
+    parser.add_argument("-V", "--version", action="version", version=f"{NAME} {version('econe')}")
+    parser.add_argument("command", choices=sorted(COMMANDS))
+    for name in ("state", "config"):
+        parser.add_argument(f"--{name}", type=Path)
+    for name in ("listen", "engine", "log"):
+        parser.add_argument(f"--{name}")
+    return parser
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """What the installed command calls; returns the exit status."""
+    asked = _parser().parse_args(words)
+    try:
+        return COMMANDS[asked.command](_settings(asked), asked)
+    except (SettingsError, CannotStart, Failed) as problem:
+        print(f"{NAME}: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _settings(asked: argparse.Namespace) -> Settings:
+    flags = {"state": asked.state, "server.listen": asked.listen, "engine": asked.engine}
+    settings = load(asked.config, os.environ, flags)
+    return replace(settings, state=settings.state.absolute())
+
+
+def _log_file(settings: Settings, asked: argparse.Namespace) -> Path | None:
+    if asked.log == "-":
+        return None
+    return Path(asked.log).absolute() if asked.log else settings.state / "server.log"
+
+
+def _run(settings: Settings, asked: argparse.Namespace) -> int:
+    from econe.app import serve  # late: it loads the whole server
+
+    def announce(url: str) -> None:
+        print(f"{NAME}: ready on {url}", flush=True)
+
+    serve(settings, _log_file(settings, asked), announce)
+    return 0
+
+
+def _start(settings: Settings, asked: argparse.Namespace) -> int:
+    held = running(settings.state)
+    if held is not None:
+        print(f"{NAME}: already running{_where(held.pid, held.url)}")
+        return 0
+    words = ["run", "--state", str(settings.state)]
+    for name in ("listen", "engine"):
+        if value := getattr(asked, name):
+            words += [f"--{name}", value]
+    if asked.config:
+        words += ["--config", str(asked.config.absolute())]
+    words += ["--log", str(_log_file(settings, asked) or settings.state / "server.log")]
+    print(start_daemon(words, settings.state / "server.log"))
+    return 0
+
+
+def _stop(settings: Settings, _: argparse.Namespace) -> int:
+    held = running(settings.state)
+    if held is None:
+        print(f"{NAME}: not running")
+        return 0
+    stop_daemon(settings.state, held)
+    print(f"{NAME}: stopped")
+    return 0
+
+
+def _status(settings: Settings, _: argparse.Namespace) -> int:
+    held = running(settings.state)
+    if held is None:
+        print(f"{NAME}: not running")
+        return NOT_RUNNING
+    print(f"{NAME}: {'running' if held.url else 'starting'}{_where(held.pid, held.url)}")
+    return 0
+
+
+def _where(pid: int | None, url: str) -> str:
+    return (f", process {pid}" if pid else "") + (f", on {url}" if url else "")
+
+
+def _check(_: Settings, __: argparse.Namespace) -> int:
+    from econe.engines.qemu.check import report  # late: it loads the engine
+
+    for finding in report():
+        print(f"{'yes' if finding.ok else 'no ':3}  {finding.name}: {finding.said}")
+    return 0
+
+
+def _config(settings: Settings, _: argparse.Namespace) -> int:
+    sys.stdout.write(write_toml(settings))
+    return 0
+
+
+Command = Callable[[Settings, argparse.Namespace], int]
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "run": _run,
+    "start": _start,
+    "stop": _stop,
+    "status": _status,
+    "check": _check,
+    "config": _config,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
