@@ -4,8 +4,16 @@ Unknown keys are errors. Units are in the names. The reference page (docs/settin
 from these classes and the text below each field.
 """
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
+
+
+def default_state() -> Path:
+    """The state directory where neither option, environment nor file names one."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/econe")
+    return Path.home() / ".local/share/econe"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
