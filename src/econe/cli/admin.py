@@ -1,0 +1,366 @@
+"""econe-admin: accounts, access keys, and what waits.
+
+Works on the state directory itself, not through the API: also before the server first starts, and
+beside it while it runs.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from econe.cli.admin_manual import MANUAL, NAME
+from econe.configuration import SettingsError, load
+from econe.domain import account_book
+from econe.domain.accounts import AccessKey, Account
+from econe.domain.faults import Fault
+from econe.domain.instances import Instance, InstanceState
+from econe.domain.ports import StoreUnusable, Transaction
+from econe.domain.queries import Criterion, Query
+from econe.settings import Settings, default_state
+from econe.statedir import running
+
+if TYPE_CHECKING:
+    from econe.store.sqlite import DatabaseStore
+
+
+class Failed(Exception):  # noqa: N818
+    """It could not be done; the text is one line for the operator."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def format_help(self) -> str:
+        return MANUAL
+
+    def error(self, message: str) -> Any:
+        print(f"{NAME}: {message} (-h shows how it is used)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The common options may stand before the command's words or after them."""
+    top = _Parser(prog=NAME, allow_abbrev=False)
+    top.add_argument("-V", "--version", action="version", version=f"{NAME} {version('econe')}")
+    _common(top, absent=None)
+    nouns = top.add_subparsers(dest="noun", required=True, metavar="COMMAND", parser_class=_Parser)
+    for noun, verbs in COMMANDS.items():
+        beneath = nouns.add_parser(noun, allow_abbrev=False)
+        _common(beneath, absent=argparse.SUPPRESS)
+        if "" in verbs:
+            continue
+        chosen = beneath.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+        for verb, command in verbs.items():
+            words = chosen.add_parser(verb, allow_abbrev=False)
+            _common(words, absent=argparse.SUPPRESS)
+            words.add_argument("subject", metavar=command.subject) if command.subject else None
+            if command.takes_password:
+                given = words.add_mutually_exclusive_group()
+                given.add_argument("--password")
+                given.add_argument("--password-file", metavar="FILE")
+    return top
+
+
+def _common(parser: argparse.ArgumentParser, *, absent: str | None) -> None:
+    parser.add_argument("--state", type=Path, default=absent)
+    parser.add_argument("--config", type=Path, default=absent)
+    parser.add_argument("--json", action="store_true", default=absent or False)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """What the installed command calls; returns the exit status."""
+    asked = _parser().parse_args(words)
+    try:
+        report = _perform(asked)
+    except Fault as fault:
+        print(f"{NAME}: {fault.said or fault.hidden}", file=sys.stderr)
+        return 1
+    except (Failed, SettingsError, StoreUnusable) as problem:
+        print(f"{NAME}: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    if asked.json:
+        print(json.dumps(report.facts, ensure_ascii=False, indent=2))
+    elif report.text:
+        print(report.text)
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was done or found: for people, and for programs."""
+
+    text: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    do: Callable[["Desk"], Report]
+    subject: str = ""
+    """What its one argument is called; empty if it takes none."""
+    takes_password: bool = False
+    founds: bool = False
+    """Whether it makes the state directory. The others refuse one that is not there: it is
+    most likely mistyped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a command works with."""
+
+    store: "DatabaseStore"
+    state: Path
+    settings: Settings
+    subject: str
+    password: str | None
+    now: datetime
+
+
+def _perform(asked: argparse.Namespace) -> Report:
+    command = COMMANDS[asked.noun][getattr(asked, "verb", "")]
+    settings = load(asked.config, os.environ, {"state": asked.state})
+    untold = settings.state is Settings().state  # that very object: nothing named another
+    state = (default_state() if untold else settings.state).absolute()
+    if not command.founds and not (state / "econe.db").exists():
+        raise Failed(
+            f"there is no cloud in {state} yet: create an account, or name another --state"
+        )
+    password = _password(asked) if command.takes_password else None
+
+    from econe.store import open_store  # late: help and usage errors answer at once
+
+    store = open_store(state)
+    try:
+        subject = getattr(asked, "subject", "")
+        return command.do(Desk(store, state, settings, subject, password, datetime.now(UTC)))
+    finally:
+        store.close()
+
+
+def _password(asked: argparse.Namespace) -> str | None:
+    """One line feed at the end of a file is the editor's, not the password's."""
+    if asked.password_file is None:
+        return asked.password  # type: ignore[no-any-return]
+    try:
+        if asked.password_file == "-":  # noqa: S105 - standard input, no password
+            text = sys.stdin.read()
+        else:
+            text = Path(asked.password_file).read_text("utf-8")
+    except OSError as error:
+        raise Failed(f"{asked.password_file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Failed(f"{asked.password_file}: not UTF-8") from error
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+# --- accounts
+
+
+def _create_account(desk: Desk) -> Report:
+    cloud = desk.settings.cloud
+    with desk.store.writing() as tx:
+        account, key = account_book.create_account(
+            tx,
+            desk.subject,
+            desk.password,
+            desk.now,
+            zone=cloud.zone,
+            pools=cloud.default_vpc_cidrs,
+        )
+    facts = {"name": account.name, "number": account.number, **_pair(key)}
+    if desk.password is not None:
+        facts["password_access_key"] = account.name
+    lines = [f"{name:<11} {value}" for name, value in facts.items() if not name.startswith("pass")]
+    if desk.password is not None:
+        lines.append(f"ONE_AUTH    {account.name}:<the password> works as well")
+    return Report("\n".join(lines), facts)
+
+
+def _list_accounts(desk: Desk) -> Report:
+    with desk.store.reading() as tx:
+        accounts = tx.accounts.all()
+    rows = [(a.name, a.number, _enabled(a), _moment(a.created_at)) for a in accounts]
+    return Report(
+        _table(("NAME", "NUMBER", "STATE", "CREATED"), rows),
+        {"accounts": [_account_facts(account) for account in accounts]},
+    )
+
+
+def _set_account(*, enabled: bool) -> Callable[[Desk], Report]:
+    def do(desk: Desk) -> Report:
+        with desk.store.writing() as tx:
+            account = account_book.set_account_enabled(tx, desk.subject, enabled=enabled)
+        return Report(f"{account.name} is {_enabled(account)}", _account_facts(account))
+
+    return do
+
+
+def _set_password(desk: Desk) -> Report:
+    if desk.password is None:
+        raise Failed("--password or --password-file must be given")
+    with desk.store.writing() as tx:
+        key = account_book.set_password(tx, desk.subject, desk.password, desk.now)
+    return Report(
+        f"ONE_AUTH {key.access_key}:<the password> works", {"password_access_key": key.access_key}
+    )
+
+
+def _account_facts(account: Account) -> dict[str, Any]:
+    return {
+        "name": account.name,
+        "number": account.number,
+        "enabled": account.enabled,
+        "created_at": _moment(account.created_at),
+    }
+
+
+# --- access keys
+
+
+def _create_key(desk: Desk) -> Report:
+    with desk.store.writing() as tx:
+        key = account_book.create_key(tx, desk.subject, desk.now)
+    facts = _pair(key)
+    return Report("\n".join(f"{name:<11} {value}" for name, value in facts.items()), facts)
+
+
+def _list_keys(desk: Desk) -> Report:
+    with desk.store.reading() as tx:
+        keys = account_book.list_keys(tx, desk.subject)
+    rows = [(k.access_key, _enabled(k), _moment(k.created_at)) for k in keys]
+    return Report(
+        _table(("ACCESS KEY", "STATE", "CREATED"), rows),
+        {"access_keys": [_key_facts(key) for key in keys]},
+    )
+
+
+def _set_key(*, enabled: bool) -> Callable[[Desk], Report]:
+    def do(desk: Desk) -> Report:
+        with desk.store.writing() as tx:
+            key = account_book.set_key_enabled(tx, desk.subject, enabled=enabled)
+        return Report(f"{key.access_key} is {_enabled(key)}", _key_facts(key))
+
+    return do
+
+
+def _delete_key(desk: Desk) -> Report:
+    with desk.store.writing() as tx:
+        key = account_book.delete_key(tx, desk.subject)
+    return Report(f"{key.access_key} is deleted", {"deleted": key.access_key})
+
+
+def _pair(key: AccessKey) -> dict[str, str]:
+    return {"access_key": key.access_key, "secret_key": key.secrets[0].reveal()}
+
+
+def _key_facts(key: AccessKey) -> dict[str, Any]:
+    return {
+        "access_key": key.access_key,
+        "enabled": key.enabled,
+        "created_at": _moment(key.created_at),
+    }
+
+
+# --- what waits
+
+
+def _status(desk: Desk) -> Report:
+    with desk.store.reading() as tx:
+        names = {account.number: account.name for account in tx.accounts.all()}
+        counts = {state.value: _count(tx, state) for state in InstanceState}
+        waiting = [_waiting_facts(row, names) for row in tx.instances.waiting()]
+    server = running(desk.state)
+    where = f"process {server.pid}, {server.url or 'starting'}" if server else "not running"
+    lines = [
+        f"server     {where}",
+        f"instances  {', '.join(f'{n} {state}' for state, n in counts.items() if n) or 'none'}",
+        "",
+    ]
+    if waiting:
+        head = ("INSTANCE", "ACCOUNT", "STATE", "WANTED", "TRIES", "NEXT TRY", "WHY")
+        lines.append(_table(head, [_waiting_row(facts) for facts in waiting]))
+    else:
+        lines.append("Nothing waits.")
+    facts = {
+        "server": {"pid": server.pid, "url": server.url} if server else None,
+        "instances": counts,
+        "waiting": waiting,
+    }
+    return Report("\n".join(lines), facts)
+
+
+def _count(tx: Transaction, state: InstanceState) -> int:
+    return len(tx.instances.keys(Query(criteria=(Criterion("state", (state.value,)),))).items)
+
+
+def _waiting_facts(row: Instance, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "account": names.get(row.account, row.account),
+        "state": row.state.value,
+        "intent": row.intent.value,
+        "reboot": row.reboots_asked > row.reboots_done,
+        "attempts": row.attempts,
+        "next_try": _moment(row.retry_at) if row.retry_at else None,
+        "problem": row.problem,
+    }
+
+
+def _waiting_row(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    wanted = "reboot" if facts["reboot"] else facts["intent"]
+    return (
+        facts["id"],
+        facts["account"],
+        facts["state"],
+        wanted,
+        str(facts["attempts"]),
+        facts["next_try"] or "now",
+        " ".join(facts["problem"].split()) or "-",
+    )
+
+
+def _enabled(thing: Account | AccessKey) -> str:
+    return "enabled" if thing.enabled else "disabled"
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Columns as wide as they need."""
+    lines = [head, *rows]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+COMMANDS: Final[Mapping[str, Mapping[str, Command]]] = {
+    "account": {
+        "create": Command(_create_account, "NAME", takes_password=True, founds=True),
+        "list": Command(_list_accounts),
+        "disable": Command(_set_account(enabled=False), "NAME"),
+        "enable": Command(_set_account(enabled=True), "NAME"),
+        "password": Command(_set_password, "NAME", takes_password=True),
+    },
+    "key": {
+        "create": Command(_create_key, "NAME"),
+        "list": Command(_list_keys, "NAME"),
+        "disable": Command(_set_key(enabled=False), "ACCESS-KEY"),
+        "enable": Command(_set_key(enabled=True), "ACCESS-KEY"),
+        "delete": Command(_delete_key, "ACCESS-KEY"),
+    },
+    "status": {"": Command(_status)},
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

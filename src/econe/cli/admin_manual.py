@@ -1,0 +1,94 @@
+"""What `econe-admin -h` prints."""
+
+from typing import Final
+
+NAME: Final = "econe-admin"
+
+MANUAL: Final = """\
+NAME
+     econe-admin - accounts and access keys of an econe cloud, and what waits
+
+SYNOPSIS
+     econe-admin [OPTION]... account create NAME [--password PW | --password-file FILE]
+     econe-admin [OPTION]... account list
+     econe-admin [OPTION]... account disable|enable NAME
+     econe-admin [OPTION]... account password NAME --password-file FILE
+     econe-admin [OPTION]... key create|list NAME
+     econe-admin [OPTION]... key disable|enable|delete ACCESS-KEY
+     econe-admin [OPTION]... status
+
+DESCRIPTION
+     Works on the state directory itself: before the server first starts, and
+     beside it while it runs. What it changes holds from the next request on.
+
+     Everything in the cloud belongs to an account. An account has a name, a
+     12-digit number (the owner id of the EC2 API), any number of access key
+     pairs, and from its first moment a default VPC with a subnet and a
+     security group.
+
+COMMANDS
+     account create NAME  Make an account and an access key pair, and print
+                          both. The secret key is shown this once. A name is
+                          1 to 63 of the letters A-Z and a-z, digits, and
+                          - _ . @
+     account list         Print all accounts.
+     account disable NAME Refuse all requests of the account. Its machines go
+                          on running.
+     account enable NAME  Undo that.
+     account password NAME
+                          Give the account a password, or another one.
+     key create NAME      Make one more access key pair for the account, and
+                          print it. The secret key is shown this once.
+     key list NAME        Print the account's access keys, without secrets.
+     key disable ACCESS-KEY
+                          Refuse requests that are signed with it.
+     key enable ACCESS-KEY
+                          Undo that.
+     key delete ACCESS-KEY
+                          Forget it.
+     status               Say whether the server runs, how many instances are
+                          in which state, and what waits and why.
+
+OPTIONS
+     --state DIR          The state directory. Default: $ECONE_STATE, else
+                          /var/lib/econe for root, else ~/.local/share/econe
+     --config FILE        The server's settings: the zone, and the addresses
+                          of default VPCs, come from there.
+     --password PW        Also make the pair that ONE_AUTH's NAME:PASSWORD
+                          stands for: access key NAME, secret key the hash of
+                          the password. Other users of this machine can see
+                          the password while the command runs.
+     --password-file FILE The same, with the password read from the file; -
+                          is standard input.
+     --json               Print JSON.
+     -V, --version        Print the version and exit.
+     -h, --help           Print this text and exit.
+
+FILES
+     DIR/econe.db         Accounts, keys, images, instances: all rows.
+     DIR/secret.key       Opens the secrets in econe.db. Keep a copy apart
+                          from econe.db's: without it all keys are lost.
+
+EXIT STATUS
+     0                    Done.
+     1                    It could not be done: one line on standard error
+                          says why.
+     2                    The command line cannot be meant.
+     130                  Interrupted.
+
+EXAMPLES
+     $ econe-admin --state /srv/econe account create helen
+     name        helen
+     number      740281935566
+     access_key  AKIA2Q7XJ5M4HT3KZBWC
+     secret_key  r0mKX3wVwP1sJx8YbUe6dNq2GtZc7LhA4vTfE9uB
+
+     $ econe-admin account create ci --password-file - --json < ci.password
+
+     $ econe-admin status
+     server     process 4711, http://127.0.0.1:4567
+     instances  3 running, 1 pending
+
+     INSTANCE    ACCOUNT  STATE    WANTED  TRIES  NEXT TRY              WHY
+     i-00000004  helen    pending  run     3      2026-11-23T16:00:04Z  no space left on the disk
+"""
