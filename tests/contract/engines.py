@@ -4,15 +4,20 @@ A stand is a world for an engine: a state directory or a memory, opened again as
 server is started again. A new engine is done when it has a stand here and the suite passes.
 """
 
+import os
+import signal
+import socket
 from pathlib import Path
 from typing import Protocol
 
 import pytest
-from tests.support.guests import Guest
+from tests.support.guests import Guest, write_disk
 from tests.support.machines import machine
 
-from econe.domain.ports import Engine, MachineSpec
+from econe.domain.images import DiskFormat
+from econe.domain.ports import Engine, MachineSpec, NetworkSpec
 from econe.engines.simulator import Simulator, World
+from econe.settings import Qemu
 
 
 class Stand(Protocol):
@@ -49,7 +54,7 @@ class SimulatorStand:
         self._engine: Simulator | None = None
         self._guests: dict[str, Guest] = {}
         self._pokes = 0
-        self.world.script.boundary = self._play_guests
+        self.world.script.boundaries.append(self._play_guests)
 
     def open(self) -> Engine:
         if self._engine is not None:
@@ -85,4 +90,118 @@ class SimulatorStand:
                     self.world.power_off_from_inside(instance_id)
 
 
-STANDS = [pytest.param(SimulatorStand, id="simulator")]
+class Shelf:
+    """A vault that holds one raw disk for each kind of guest, made when it is asked for."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir()
+
+    def put(self, guest: Guest) -> str:
+        location = guest.value.ljust(32, "0")
+        path = self.path(location, DiskFormat.RAW)
+        if not path.exists():
+            write_disk(path, guest)
+        return location
+
+    def path(self, location: str, disk_format: DiskFormat) -> Path:
+        return self._directory / f"{location}.{disk_format}"
+
+
+class ClosedDoor:
+    """A metadata server that answers nobody."""
+
+    def __init__(self) -> None:
+        self._sockets: dict[str, socket.socket] = {}
+
+    def serve(self, owner: str, listening: socket.socket) -> None:
+        self.drop(owner)
+        self._sockets[owner] = listening
+
+    def drop(self, owner: str) -> None:
+        if owner in self._sockets:
+            self._sockets.pop(owner).close()
+
+    def close(self) -> None:
+        for owner in list(self._sockets):
+            self.drop(owner)
+
+
+class QemuStand:
+    """Real QEMUs, on the network that its subclass names."""
+
+    patience_s = 30.0
+    speaks = True
+    network: str
+
+    def __init__(self, directory: Path) -> None:
+        self._state = directory / "state"
+        self._shelf = Shelf(directory / "shelf")
+        self._door = ClosedDoor()
+        self._engine: Engine | None = None
+        self._pokes = 0
+
+    def open(self) -> Engine:
+        from econe.engines.qemu import network_check
+        from econe.engines.qemu.engine import QemuEngine
+
+        self._close()
+        choice = network_check.choose(self.network)
+        networks = network_check.build(choice, self._state, "ec2.internal", self._door)
+        networks.open()
+        settings = Qemu(reboot_grace_s=0.5)
+        self._engine = QemuEngine(self._state, settings, self._shelf, networks)  # type: ignore[arg-type]
+        self._engine.open(self._poked)
+        return self._engine
+
+    def spec(self, number: int = 1, guest: Guest = Guest.OBEDIENT) -> MachineSpec:
+        return machine(number, location=self._shelf.put(guest), network=STAND_NETWORK)
+
+    def kill(self, instance_id: str) -> None:
+        pid = int((self._state / "instances" / instance_id / "pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+
+    def pokes(self) -> int:
+        return self._pokes
+
+    def end(self) -> None:
+        engine = self.open()
+        for instance_id in engine.machines.look():
+            engine.machines.destroy(instance_id)
+        for vpc_id in engine.networks.look():
+            engine.networks.remove(vpc_id)
+        self._close()
+        self._door.close()
+
+    def _close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+            self._engine.networks.close()
+            self._engine = None
+
+    def _poked(self) -> None:
+        self._pokes += 1
+
+
+class QemuUserStand(QemuStand):
+    network = "user"
+
+
+class QemuVpcStand(QemuStand):
+    network = "vpc"
+
+
+STAND_NETWORK = NetworkSpec(
+    # Not the default VPC: nothing of the host's routes is touched.
+    vpc_id="vpc-00000001",
+    vpc_cidr="172.31.0.0/16",
+    subnet_id="subnet-00000001",
+    subnet_cidr="172.31.0.0/20",
+    is_default=False,
+)
+
+STANDS = [
+    pytest.param(SimulatorStand, id="simulator"),
+    pytest.param(QemuUserStand, id="qemu-user", marks=pytest.mark.e2e),
+    pytest.param(QemuVpcStand, id="qemu-vpc", marks=[pytest.mark.e2e, pytest.mark.root]),
+]

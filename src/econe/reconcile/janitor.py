@@ -19,6 +19,9 @@ TOKENS_KEPT = timedelta(hours=24)
 """A client token is good for at least a day; EC2 says no more than that it expires (API
 reference, "Ensuring idempotency")."""
 
+BATCH = 100
+"""Rows removed in one transaction: others wait for it."""
+
 
 class Janitor:
     def __init__(
@@ -54,10 +57,13 @@ class Janitor:
         """The console first: without the row nobody would know of it."""
         with self._store.reading() as tx:
             ids = tx.instances.terminated_before(now - self._listed)
-        for instance_id in ids:
-            self._engine.machines.forget(instance_id)
+        for start in range(0, len(ids), BATCH):
+            batch = ids[start : start + BATCH]
+            for instance_id in batch:
+                self._engine.machines.forget(instance_id)
             with self._store.writing() as tx:
-                tx.instances.remove(instance_id)
+                for instance_id in batch:
+                    tx.instances.remove(instance_id)
 
     def _forget_tokens(self, now: datetime) -> None:
         with self._store.writing() as tx:

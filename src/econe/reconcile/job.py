@@ -25,6 +25,7 @@ from econe.domain.ports import (
     NicSpec,
     Seen,
     Store,
+    StoreBusy,
     Transaction,
 )
 from econe.domain.sizes import Size
@@ -62,6 +63,14 @@ class Jobs:
         job = _Job(self, instance_id, seen)
         try:
             job.run()
+        except StoreBusy as busy:  # writing the problem down would only wait for it again
+            log.warning(
+                "The database is busy id=%s doing=%r problem=%s",
+                instance_id,
+                job.doing,
+                _text(busy),
+            )
+            self._put_off(instance_id, job.row.generation if job.row else 0)
         except _DiedAtStartError as death:
             self._wait(job, str(death))
         except EngineBusy as busy:

@@ -19,7 +19,16 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from econe.domain.instances import Instance, InstanceState
-from econe.domain.ports import Clock, Engine, EngineBusy, EngineLost, Seen, Store, Vault
+from econe.domain.ports import (
+    Clock,
+    Engine,
+    EngineBusy,
+    EngineLost,
+    Seen,
+    Store,
+    StoreBusy,
+    Vault,
+)
 from econe.domain.sizes import Size
 from econe.reconcile.janitor import Janitor
 from econe.reconcile.job import Jobs
@@ -104,9 +113,9 @@ class Loop:
             try:
                 wait_s = self.round()
                 self._failures = 0
-            except (EngineBusy, EngineLost) as away:
+            except (EngineBusy, EngineLost, StoreBusy) as away:
                 wait_s = self._after_failure()
-                log.warning("The engine cannot be looked at problem=%r retry_s=%g", away, wait_s)
+                log.warning("Nothing can be seen now problem=%r retry_s=%g", away, wait_s)
             except Exception:
                 wait_s = self._after_failure()
                 log.exception("A round failed retry_s=%g", wait_s)

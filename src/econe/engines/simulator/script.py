@@ -23,7 +23,7 @@ class Script:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._failures: list[_Failure] = []
-        self.boundary: Boundary | None = None
+        self.boundaries: list[Boundary] = []
 
     def fail(self, method: str, times: int, *, with_: Exception, before: bool = True) -> None:
         """Let the next `times` calls raise: before their effect, or after it happened."""
@@ -42,8 +42,8 @@ class Script:
         self._cross(method, before=False)
 
     def _cross(self, method: str, *, before: bool) -> None:
-        if self.boundary is not None:
-            self.boundary(method, "before" if before else "after")
+        for boundary in tuple(self.boundaries):
+            boundary(method, "before" if before else "after")
         if not self._failures:
             return
         with self._lock:

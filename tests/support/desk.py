@@ -1,0 +1,197 @@
+"""A cloud without engines: the real store in a temporary directory, the real handlers."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from econe.actions.context import Context
+from econe.actions.fragments import Rendered
+from econe.actions.keymaker import OpenSshKeys
+from econe.actions.registry import HANDLERS
+from econe.domain import happenings
+from econe.domain.accounts import Account
+from econe.domain.cloud import Cloud
+from econe.domain.default_network import ensure_default_network
+from econe.domain.hidden import Hidden
+from econe.domain.images import Content, DiskFormat
+from econe.domain.instances import Instance
+from econe.domain.ports import Store
+from econe.domain.queries import Key
+from econe.store import open_store
+
+GIB = 1 << 30
+NOW = datetime(2026, 11, 23, 16, 0, 0, tzinfo=UTC)
+
+
+class Consoles:
+    """What guests wrote, as the test says."""
+
+    def __init__(self) -> None:
+        self.written: dict[str, tuple[bytes, datetime]] = {}
+
+    def output(self, instance_id: str) -> tuple[bytes, datetime] | None:
+        return self.written.get(instance_id)
+
+
+class Kept:
+    """Fragments that the test says are rendered, and which keys were asked for."""
+
+    def __init__(self) -> None:
+        self.rendered: dict[Key, Rendered] = {}
+
+    def known(self, keys: Any) -> dict[Key, Rendered]:
+        return {key: self.rendered[key] for key in keys if key in self.rendered}
+
+
+class NoVault:
+    """Handlers never touch content."""
+
+
+@dataclass
+class Desk:
+    """Calls handlers as the pipeline does: its transaction, its clock, its account."""
+
+    store: Store
+    cloud: Cloud
+    account: Account
+    consoles: Consoles
+    now: datetime = NOW
+    fragments: Kept = field(default_factory=Kept)
+
+    def __call__(self, action: str, *, content: Content | None = None, **asked: Any) -> Any:
+        handler = HANDLERS[action]
+        opened = self.store.writing() if handler.writes else self.store.reading()
+        with opened as tx:
+            context = Context(
+                account=self.account,
+                cloud=self.cloud,
+                tx=tx,
+                now=self.now,
+                request_id="r",
+                fragments=self.fragments,
+                content=content,
+            )
+            return handler.call(context, asked)
+
+    def passes(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def image(self, *, registered: bool = True, gib: int = 1) -> str:
+        content = Content("19ead5de585f43282acab4060bfb7a07", DiskFormat.RAW, 4096, gib * GIB)
+        image_id: str = self("UploadImage", content=content)["ImageId"]
+        if registered:
+            self("RegisterImage", ImageLocation=image_id)
+        return image_id
+
+    def launch(self, count: int = 1, **asked: Any) -> list[str]:
+        if "ImageId" not in asked:
+            asked["ImageId"] = self.image()
+        made = self("RunInstances", MinCount=count, MaxCount=count, **asked)
+        return [each["InstanceId"] for each in made["Instances"]]
+
+    def started(self, ids: Sequence[str]) -> None:
+        """What the work plane does when machines run."""
+        self._report(ids, lambda tx, row: happenings.started(tx, row.id, row.generation, self.now))
+
+    def halted(self, ids: Sequence[str], **how: bool) -> None:
+        self._report(
+            ids, lambda tx, row: happenings.halted(tx, row.id, row.generation, self.now, **how)
+        )
+
+    def gone(self, ids: Sequence[str]) -> None:
+        self._report(ids, lambda tx, row: happenings.gone(tx, row.id, self.now))
+
+    def running(self, count: int = 1, **asked: Any) -> list[str]:
+        ids = self.launch(count, **asked)
+        self.started(ids)
+        return ids
+
+    def terminated(self, count: int = 1) -> list[str]:
+        ids = self.running(count)
+        self("TerminateInstances", InstanceIds=ids)
+        self.gone(ids)
+        return ids
+
+    def row(self, instance_id: str) -> Instance:
+        with self.store.reading() as tx:
+            row = tx.instances.get(instance_id)
+            assert row is not None
+            return row
+
+    def instances(self, **asked: Any) -> list[Any]:
+        """The structures of DescribeInstances, unwrapped."""
+        made = self("DescribeInstances", **asked)
+        return [
+            each.structure if hasattr(each, "structure") else each
+            for reservation in made["Reservations"]
+            for each in reservation["Instances"]
+        ]
+
+    def shown(self, **asked: Any) -> list[str]:
+        return [each["InstanceId"] for each in self.instances(**asked)]
+
+    def find(self, noun: str, row_id: str) -> Any:
+        """A row of tx.<noun>; None if it is gone."""
+        with self.store.reading() as tx:
+            return getattr(tx, noun).get(row_id)
+
+    def _report(self, ids: Sequence[str], report: Callable[[Any, Instance], Any]) -> None:
+        with self.store.writing() as tx:
+            for instance_id in ids:
+                row = tx.instances.get(instance_id)
+                assert row is not None
+                assert report(tx, row) is not None
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    return Cloud(
+        region="us-east-1",
+        zone="us-east-1a",
+        consoles=Consoles(),
+        vault=NoVault(),  # type: ignore[arg-type]
+        key_maker=OpenSshKeys(),
+        page_key=Hidden(b"k" * 32),
+        endpoint="127.0.0.1:4567",
+    )
+
+
+def _account(store: Store, cloud: Cloud, number: str, name: str) -> Account:
+    account = Account(number, name, NOW)
+    with store.writing() as tx:
+        tx.accounts.add(account)
+        ensure_default_network(tx, number, cloud.zone, cloud.vpc_pools, NOW)
+    return account
+
+
+@pytest.fixture
+def helen(store: Store, cloud: Cloud) -> Desk:
+    account = _account(store, cloud, "111122223333", "helen")
+    return Desk(store, cloud, account, cloud.consoles)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def paris(store: Store, cloud: Cloud) -> Desk:
+    """Another account in the same cloud."""
+    account = _account(store, cloud, "444455556666", "paris")
+    return Desk(store, cloud, account, cloud.consoles)  # type: ignore[arg-type]
+
+
+@contextmanager
+def refused(kind: Any, noun: Any, text: str = "") -> Iterator[Any]:
+    with pytest.raises(kind) as caught:
+        yield caught
+    assert caught.value.noun is noun
+    assert text in (caught.value.said or caught.value.subject)
