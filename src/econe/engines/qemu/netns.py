@@ -85,7 +85,7 @@ def create(name: str) -> None:
         _check(_libc.unshare(_CLONE_NEWNET), "unshare")
         _mount("/proc/thread-self/ns/net", path, _MS_BIND)
 
-    _in_thread(make)
+    in_own_thread(make)
 
 
 def delete(name: str) -> None:
@@ -107,11 +107,11 @@ def inside(name: str, work: Callable[[], T]) -> T:
             os.close(descriptor)
         return work()
 
-    return _in_thread(change_over)
+    return in_own_thread(change_over)
 
 
-def _in_thread(work: Callable[[], T]) -> T:
-    """A thread that has changed its namespace is never used again: it ends here."""
+def in_own_thread(work: Callable[[], T]) -> T:
+    """For `work` that changes what is a thread's own, as its namespace: the thread ends here."""
     outcome: Future[T] = Future()
 
     def do() -> None:

@@ -13,23 +13,32 @@ leads to the metadata server. libslirp has limits that show:
 - What a guest sends to its router's address comes out on the host's 127.0.0.1.
 """
 
+import contextlib
+import ctypes
 import json
+import logging
 import os
 import shutil
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from econe.domain.ports import EngineBusy, EngineLost, EngineRefused, NetworkSpec, NicSpec
 from econe.engines.qemu import user_network_relay
+from econe.engines.qemu.netns import in_own_thread
 from econe.engines.qemu.network_door import MetadataDoor
 from econe.engines.qemu.nic import Nic
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+_libc = ctypes.CDLL(None)
 
 METADATA: Final = IPv4Address("169.254.169.254")
 SOCKET: Final = "metadata.sock"
@@ -71,11 +80,17 @@ class UserNetworks:
 
     def open(self) -> None:
         """Listen again for the guests that run."""
-        with self._lock, _engine_words("networks"):
+        with self._lock:
             for path in sorted(self._directory.glob("vpc-*/eni-*.json")):
                 forward = _read(path)
-                if forward is not None and Path(forward.instance_dir, SOCKET).exists():
-                    self._listen(Path(forward.instance_dir), None)
+                if forward is None or not forward.instance_dir:
+                    continue
+                try:
+                    self._listen(Path(forward.instance_dir))
+                except FileNotFoundError:
+                    _log.info("the machine of %s is gone", path.stem)
+                except OSError:
+                    _log.exception("a guest has no metadata interface=%s", path.stem)
 
     def close(self) -> None:
         """Guests go on; the metadata server closes its sockets itself."""
@@ -104,7 +119,7 @@ class UserNetworks:
 
     def remove(self, vpc_id: str) -> None:
         with self._lock, _engine_words(vpc_id):
-            for path in self._directory.glob(f"{vpc_id}/eni-*.json"):
+            for path in sorted(self._directory.glob(f"{vpc_id}/eni-*.json")):
                 self._close(path)
             shutil.rmtree(self._directory / vpc_id, ignore_errors=True)
 
@@ -119,10 +134,9 @@ class UserNetworks:
             if forward is None or not _is_free(forward.port):
                 forward = Forward(self._free_port(nic))
             _write(path, replace(forward, instance_dir=str(instance_dir)))
-            relay = instance_dir / RELAY
-            relay.write_text(Path(user_network_relay.__file__).read_text())
-            relay.chmod(0o644)
-            self._listen(instance_dir, owner)
+            (instance_dir / RELAY).unlink(missing_ok=True)
+            copy_relay(instance_dir)
+            self._listen(instance_dir)
             return Nic(
                 netdev(nic, self._domain, forward.port, interpreter(owner)),
                 spawns=True,
@@ -142,20 +156,11 @@ class UserNetworks:
         (directory / SOCKET).unlink(missing_ok=True)
         _write(path, replace(forward, instance_dir=""))
 
-    def _listen(self, instance_dir: Path, owner: int | None) -> None:
-        """The socket's place in the file system says which instance asks; only its QEMU (and we)
+    def _listen(self, instance_dir: Path) -> None:
+        """The socket's place in the file system says which instance asks: only its QEMU, and we,
         can come there, as the directory is its own."""
         self._door.drop(instance_dir.name)
-        listening = listen_in(instance_dir)
-        try:
-            if owner is None and os.geteuid() == 0:
-                owner = instance_dir.stat().st_uid
-            if owner is not None:
-                os.chown(instance_dir / SOCKET, owner, owner)
-        except OSError:
-            listening.close()
-            raise
-        self._door.serve(instance_dir.name, listening)
+        self._door.serve(instance_dir.name, listen_in(instance_dir))
 
     def _path(self, network: NetworkSpec, interface_id: str) -> Path:
         return self._directory / network.vpc_id / f"{interface_id}.json"
@@ -228,21 +233,55 @@ def listen_in(directory: Path) -> socket.socket:
     """A unix socket `metadata.sock` there, in place of one that a server before has left.
 
     Addresses of unix sockets have at most 107 bytes; the way through a descriptor is short
-    however deep the directory is.
+    however deep the directory is. Raises OSError.
     """
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        (directory / SOCKET).unlink(missing_ok=True)
-        listening.bind(f"/proc/self/fd/{descriptor}/{SOCKET}")
-        (directory / SOCKET).chmod(0o600)
-        listening.listen(_BACKLOG)
-    except OSError:
-        listening.close()
-        raise
-    finally:
-        os.close(descriptor)
-    return listening
+
+    def listen(descriptor: int) -> socket.socket:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(SOCKET, dir_fd=descriptor)
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            listening.bind(f"/proc/self/fd/{descriptor}/{SOCKET}")
+            listening.listen(_BACKLOG)
+        except OSError:
+            listening.close()
+            raise
+        return listening
+
+    return _as_its_owner(directory, listen)
+
+
+def copy_relay(directory: Path) -> None:
+    """Raises OSError, also if something of that name is there."""
+    program = Path(user_network_relay.__file__).read_bytes()
+
+    def copy(descriptor: int) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with open(os.open(RELAY, flags, 0o600, dir_fd=descriptor), "wb") as file:  # noqa: PTH123
+            file.write(program)
+
+    _as_its_owner(directory, copy)
+
+
+def _as_its_owner(directory: Path, work: Callable[[int], T]) -> T:
+    """Do `work`, given a descriptor of the directory, with no more rights than its owner has.
+
+    A QEMU that a guest has taken over may plant links in its own directory: they must not lead
+    root anywhere.
+    """
+
+    def do() -> T:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if os.geteuid() == 0:
+                found = os.fstat(descriptor)
+                _libc.setfsgid(found.st_gid)
+                _libc.setfsuid(found.st_uid)
+            return work(descriptor)
+        finally:
+            os.close(descriptor)
+
+    return in_own_thread(do)
 
 
 def _is_open_to_all(path: Path) -> bool:
