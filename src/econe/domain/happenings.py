@@ -77,7 +77,7 @@ def halted(
     if row is None:
         return None
     unasked = row.state is not InstanceState.STOPPING
-    changes = _calm(row)
+    changes = _calm(row) | {"reach": ""}
     if unasked and died:
         changes.update(state_reason=DIED, transition_reason=DIED.code)
     elif unasked and by_guest:
@@ -104,6 +104,7 @@ def failed(
         "state_reason": Reason(LAUNCH_FAILED.code, message),
         "transition_reason": LAUNCH_FAILED.code,
         "problem": said,
+        "reach": "",
         "generation": row.generation + 1,
         "asked_at": now,
     }
@@ -121,7 +122,9 @@ def gone(tx: Transaction, instance_id: str, now: datetime) -> Instance | None:
     row = tx.instances.get(instance_id)
     if row is None or (row.state, Event.GONE) not in TRANSITIONS:
         return None
-    tx.instances.save(advance(row, Event.GONE, terminated_at=now, engine_ref="", **_calm(row)))
+    tx.instances.save(
+        advance(row, Event.GONE, terminated_at=now, engine_ref="", reach="", **_calm(row))
+    )
     for volume in row.volumes:
         if volume.delete_on_termination:
             tx.volumes.remove(volume.id)

@@ -31,7 +31,8 @@ def private_dns_name(private_ip: str, region: str) -> str:
 
 def zone_id(region: str, zone: str) -> str:
     """`use1-az1` for us-east-1a, by Amazon's scheme; the zone's name where none applies."""
-    area, *middle, number = region.split("-")
+    words = region.split("-")
+    area, middle, number = words[0], words[1:-1], words[-1]
     letter = zone.removeprefix(region)
     way = "".join(_DIRECTIONS.get(word, word[:1]) for word in middle)
     if not middle or not number.isdigit() or len(letter) != 1 or not "a" <= letter <= "z":
