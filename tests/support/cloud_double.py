@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
+from econe.wire.multipart import Field, FileBegin, FileChunk, Reader
 from econe.wire.signatures import Request, read_claim
 
 ACCESS, SECRET = "helen", "secret of helen"
@@ -26,8 +27,29 @@ class Received:
         path, _, query = self.target.partition("?")
         self.path = path
         self.query = parse_qsl(query, keep_blank_values=True)
-        form = self.header("content-type").startswith("application/x-www-form-urlencoded")
-        self.form = parse_qsl(body.decode(), keep_blank_values=True) if form else []
+        self.form: list[tuple[str, str]] = []
+        self.file = body
+        kind = self.header("content-type")
+        if kind.startswith("application/x-www-form-urlencoded"):
+            self.form = parse_qsl(body.decode(), keep_blank_values=True)
+        elif kind.startswith("multipart/form-data"):
+            self._read_parts(kind)
+
+    def _read_parts(self, kind: str) -> None:
+        """Fields, and as in the server the file must be called `file` and come last."""
+        reader = Reader(kind)
+        pieces = []
+        for event in reader.feed(self.body):
+            match event:
+                case Field():
+                    assert not pieces
+                    self.form.append((event.name, event.value))
+                case FileBegin():
+                    assert event.name == "file"
+                case FileChunk():
+                    pieces.append(event.data)
+        reader.close()
+        self.file = b"".join(pieces)
 
     def header(self, name: str) -> str:
         return next((value for key, value in self.headers if key.lower() == name), "")

@@ -178,12 +178,9 @@ class AnswerReader:
         if line is None:
             return False
         digits = line.partition(b";")[0].strip()
-        try:
-            if not digits.isalnum() or len(digits) > 16:
-                raise ValueError
-            size = int(digits, 16)
-        except ValueError:
-            raise BadAnswer("the server's answer has a malformed chunk") from None
+        if not digits or len(digits) > 16 or digits.strip(b"0123456789abcdefABCDEF"):
+            raise BadAnswer("the server's answer has a malformed chunk")
+        size = int(digits, 16)
         if size:
             self._expect(size, self._read_chunk)
         else:
