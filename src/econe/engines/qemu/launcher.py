@@ -94,6 +94,6 @@ class Launcher:
 def _make_run_directory(path: Path, owner: int | None) -> None:
     if path.exists():
         shutil.rmtree(path)
-    path.mkdir(mode=0o700)
+    path.mkdir(mode=0o700, parents=True)
     if owner is not None:
         os.chown(path, owner, owner)

@@ -44,6 +44,7 @@ from econe.engines.qemu.place import (
     sync_directory,
     write_whole,
 )
+from econe.engines.qemu.reboots import Reboots
 from econe.settings import Qemu
 
 _log = logging.getLogger(__name__)
@@ -72,17 +73,18 @@ class QemuMachines:
     def __init__(
         self, instances: Path, settings: Qemu, host: Host, disks: QemuDisks, networks: Wiring
     ) -> None:
-        self._instances, self._reboot_grace_s = instances, settings.reboot_grace_s
+        self._instances = instances
+        self._reboots = Reboots(instances, settings.reboot_grace_s)
         self._disks, self._networks = disks, networks
         self._launcher = Launcher(settings, host, disks, networks)
         self._children = processes.Children()
-        self._pids: dict[str, tuple[int, str]] = {}
-        """Where processes were last: instance id -> (pid, uuid). Proven again at each use."""
+        self._processes: dict[str, processes.Process] = {}
+        """Those found alive at the last look, by instance id."""
         self._turns: dict[str, threading.Lock] = {}
         self._monitors: Monitors | None = None
 
     def open(self, changed: Poke) -> None:
-        self._monitors = Monitors(changed, self._is_rebooting, self._has_rebooted)
+        self._monitors = Monitors(changed, self._reboots)
         self._monitors.open()
         self.look()
 
@@ -101,7 +103,7 @@ class QemuMachines:
     def start(self, spec: MachineSpec) -> None:
         with self._turn(spec.id) as place:
             record = self._ensure(spec, place)
-            if self._pid(place) is not None:
+            if self._process(place) is not None:
                 status = self._status_within(place, START_S)
                 if status is None:
                     raise EngineBusy(f"{spec.id} has a QEMU that does not answer")
@@ -112,9 +114,9 @@ class QemuMachines:
 
     def shut_down(self, instance_id: str) -> None:
         with self._turn(instance_id) as place:
-            if self._pid(place) is None:
+            if self._process(place) is None:
                 return
-            place.reboot.unlink(missing_ok=True)  # the later wish wins
+            self._reboots.end(instance_id)  # the later wish wins
             self._ask(place, "system_powerdown")
 
     def power_off(self, instance_id: str) -> None:
@@ -122,18 +124,16 @@ class QemuMachines:
             self._cut(place, place.read_record())
 
     def reset(self, instance_id: str) -> None:
-        """Ask the guest to halt, and start it again, in the same QEMU, when it has. A guest that
-        does not obey within `reboot_grace_s` is reset by tidy(). x86 has no ACPI reboot."""
+        """Begin a reboot and return: see reboots.py."""
         with self._turn(instance_id) as place:
-            if self._pid(place) is None:
+            if self._process(place) is None:
                 return
             status = self._status_within(place, LOOK_S)
             if status is None:
                 raise EngineBusy(f"{instance_id} has a QEMU that does not answer")
             if self._phase_of(place, status) is not Phase.RUNNING:
                 return
-            write_whole(place.reboot, f"{time.time() + self._reboot_grace_s:.3f}")
-            self._ask(place, "system_powerdown")
+            self._watching().reboot(instance_id)
 
     def destroy(self, instance_id: str) -> None:
         with self._turn(instance_id) as place:
@@ -148,47 +148,31 @@ class QemuMachines:
         self._turns.pop(instance_id, None)
 
     def look(self) -> Mapping[str, Seen]:
-        powered: dict[str, tuple[Place, int | None]] = {}
+        powered: dict[str, tuple[Place, processes.Process | None]] = {}
         seen: dict[str, Seen] = {}
         for place in places(self._instances):
             if not place.spec.exists():
                 continue
             if place.power.exists():
-                powered[place.id] = (place, self._pid(place))
+                powered[place.id] = (place, self._process(place))
             else:
                 seen[place.id] = Seen(Phase.DEFINED, place.id)
-        alive = {id_: place.monitor for id_, (place, pid) in powered.items() if pid is not None}
+        alive = {id_: place.monitor for id_, (place, live) in powered.items() if live}
         self._watching().attach(alive, LOOK_S)
-        for id_, (place, pid) in powered.items():
-            seen[id_] = self._seen(place, pid)
+        for id_, (place, live) in powered.items():
+            seen[id_] = self._seen(place, lives=live is not None)
         return seen
 
     # --- upkeep ----------------------------------------------------------------------------
 
     def tidy(self) -> None:
-        """Reset guests that were asked to reboot and did not in time; let those run on that a
-        full disk had halted, when there is room again."""
+        """Let guests run on that a full disk had halted, when there is room again."""
         for place in places(self._instances):
-            status = self._watching().status(place.id)
-            deadline = place.read_reboot()
-            if status is not None and deadline is not None and time.time() > deadline:
-                self._reset_hard(place)
-            if status == "io-error" and self._has_room():
+            if self._watching().status(place.id) == "io-error" and self._has_room():
                 self._ask(place, "cont")
-
-    def _reset_hard(self, place: Place) -> None:
-        _log.info("guest did not reboot in time, resetting it instance=%s", place.id)
-        self._ask(place, "system_reset")
-        place.reboot.unlink(missing_ok=True)
 
     def _has_room(self) -> bool:
         return shutil.disk_usage(self._instances).free > ROOM_TO_GO_ON_BYTES
-
-    def _is_rebooting(self, instance_id: str) -> bool:
-        return place_of(self._instances, instance_id).reboot.exists()
-
-    def _has_rebooted(self, instance_id: str) -> None:
-        place_of(self._instances, instance_id).reboot.unlink(missing_ok=True)
 
     # --- what is there ---------------------------------------------------------------------
 
@@ -208,21 +192,20 @@ class QemuMachines:
         finally:
             turn.release()
 
-    def _pid(self, place: Place) -> int | None:
-        """Of its live QEMU."""
-        known = self._pids.get(place.id)
+    def _process(self, place: Place) -> processes.Process | None:
+        """Its QEMU, if it lives."""
+        known = self._processes.get(place.id)
         if known is not None:
-            pid, uuid = known
-            if processes.carries(pid, uuid):
-                return pid
-            self._children.bury(pid)
-            self._pids.pop(place.id, None)
+            if not known.ended_within(0):
+                return known
+            self._children.bury(known.pid)
+            self._processes.pop(place.id, None)
         record = place.read_record()
         if record is None or not place.power.exists():
             return None
         found = processes.find(record.uuid, place.read_pid())
         if found is not None:
-            self._pids[place.id] = (found, record.uuid)
+            self._processes[place.id] = found
         return found
 
     def _status_within(self, place: Place, seconds: float) -> str | None:
@@ -234,10 +217,10 @@ class QemuMachines:
         self._watching().attach({place.id: place.monitor}, LOOK_S)
         self._watching().ask(place.id, deed)
 
-    def _seen(self, place: Place, pid: int | None) -> Seen:
+    def _seen(self, place: Place, *, lives: bool) -> Seen:
         turn = self._turns.get(place.id)
         in_work = turn is not None and turn.locked()
-        if pid is None:
+        if not lives:
             if in_work:  # about to be started, or just switched off: not dead
                 return Seen(Phase.DEFINED, place.id)
             return Seen(Phase.DIED, place.id, why=_last_words(place))
@@ -252,7 +235,7 @@ class QemuMachines:
 
     def _phase_of(self, place: Place, status: str) -> Phase:
         phase = PHASES.get(status, Phase.RUNNING)
-        if phase is Phase.HALTED and place.reboot.exists():
+        if phase is Phase.HALTED and self._reboots.under_way(place.id):
             return Phase.RUNNING
         return phase
 
@@ -277,36 +260,36 @@ class QemuMachines:
         try:
             with ExitStack() as held:
                 launch = self._launcher.prepare(spec, place, record, held)
-                pid = processes.spawn(launch)
-            self._children.add(pid)
-            self._pids[place.id] = (pid, record.uuid)
-            write_whole(place.pid, f"{pid}\n")
-            self._await_running(place, pid, record.uuid)
+                process = processes.spawn(launch)
+            self._children.add(process.pid)
+            self._processes[place.id] = process
+            write_whole(place.pid, f"{process.pid}\n")
+            self._await_running(place, process)
         except BaseException:
             self._cut(place, record)
             raise
 
-    def _await_running(self, place: Place, pid: int, uuid: str) -> None:
+    def _await_running(self, place: Place, process: processes.Process) -> None:
         """Until QEMU says `running`. Raises EngineBusy, EngineRefused if it ends before."""
         end = time.monotonic() + START_S
-        with processes.Hold(pid, uuid) as process:
-            while True:
-                status = self._status_within(place, max(0.0, end - time.monotonic()))
-                if status not in {None, "prelaunch"}:
-                    return
-                if process.ended_within(0.01):
-                    said = place.log.read_text(errors="replace")
-                    raise processes.why_it_ended(self._children.bury(pid), said)
-                if time.monotonic() > end:
-                    raise EngineBusy(f"{place.id}: QEMU is not running {START_S} s after its start")
+        while True:
+            status = self._status_within(place, max(0.0, end - time.monotonic()))
+            if status not in {None, "prelaunch"}:
+                return
+            if process.ended_within(0.01):
+                said = place.log.read_text(errors="replace")
+                raise processes.why_it_ended(self._children.bury(process.pid), said)
+            if time.monotonic() > end:
+                raise EngineBusy(f"{place.id}: QEMU is not running {START_S} s after its start")
 
     def _cut(self, place: Place, record: Record | None) -> None:
         """Whatever runs or is left of a run: end it. Nothing happens if there is nothing."""
         if record is None:
             return
-        pid = self._pid(place)
-        if pid is not None:
-            self._end(place, pid, record.uuid)
+        process = self._process(place)
+        if process is not None:
+            self._end(place, process)
+        self._watching().let_go(place.id)
         if not place.power.exists():
             return
         for nic in record.nics:
@@ -315,17 +298,16 @@ class QemuMachines:
             left.unlink(missing_ok=True)
         place.power.unlink(missing_ok=True)
 
-    def _end(self, place: Place, pid: int, uuid: str) -> None:
-        with processes.Hold(pid, uuid) as process:
-            ended = self._quit(place) and process.ended_within(QUIT_S)
-            for number, seconds in ((signal.SIGTERM, TERM_S), (signal.SIGKILL, KILL_S)):
-                if not ended:
-                    process.signal(number)
-                    ended = process.ended_within(seconds)
+    def _end(self, place: Place, process: processes.Process) -> None:
+        ended = self._quit(place) and process.ended_within(QUIT_S)
+        for number, seconds in ((signal.SIGTERM, TERM_S), (signal.SIGKILL, KILL_S)):
             if not ended:
-                raise EngineBusy(f"{place.id}: process {pid} does not end")
-        self._children.bury(pid)
-        self._pids.pop(place.id, None)
+                process.signal(number)
+                ended = process.ended_within(seconds)
+        if not ended:
+            raise EngineBusy(f"{place.id}: process {process.pid} does not end")
+        self._children.bury(process.pid)
+        self._processes.pop(place.id, None)
 
     def _quit(self, place: Place) -> bool:
         try:

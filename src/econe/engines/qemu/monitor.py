@@ -14,13 +14,14 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError, Runstate
 
 from econe.domain.ports import EngineBusy, EngineRefused
+from econe.engines.qemu.reboots import Reboots
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -41,24 +42,23 @@ themselves a thousand times a second, and run on."""
 class _Watch:
     client: QMPClient
     status: str = ""
-    keeper: asyncio.Task[None] | None = None
+    leaving: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it is us who leave."""
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when nothing is said or heard any more."""
+    hurry: asyncio.Task[None] | None = None
 
 
 class Monitors:
     """`changed` is called, in the background thread, when a status changes or a QEMU goes away.
 
-    `revives` is asked there when a guest has shut down: True makes QEMU start it again (a reboot
-    that was asked of the guest), after which `revived` is called.
+    A guest that shuts down while a reboot is under way is let go on, in the same QEMU.
     """
 
-    def __init__(
-        self,
-        changed: Callable[[], None],
-        revives: Callable[[str], bool],
-        revived: Callable[[str], None],
-    ) -> None:
-        self._changed, self._revives, self._revived = changed, revives, revived
+    def __init__(self, changed: Callable[[], None], reboots: Reboots) -> None:
+        self._changed, self._reboots = changed, reboots
         self._watches: dict[str, _Watch] = {}
+        self._keepers: set[asyncio.Task[None]] = set()
         self._connecting: dict[str, asyncio.Task[str | None]] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="qemu", daemon=True)
@@ -94,7 +94,19 @@ class Monitors:
         says no."""
         return self._run(self._ask(name, command, arguments, within_s), within_s + ASK_S)
 
-    # In the background thread from here on.
+    def let_go(self, name: str) -> None:
+        """Forget the connection: its QEMU is gone, and the next of that name is another."""
+        self._run(self._let_go(name), 2 * ASK_S)
+
+    def reboot(self, name: str) -> None:
+        """Ask the guest to; see Reboots. Raises as ask() does, and then nothing is under way."""
+        self._reboots.begin(name)
+        try:
+            self.ask(name, "system_powerdown")
+        except (EngineBusy, EngineRefused):
+            self._reboots.end(name)
+            raise
+        self._run(self._restart_hurry(name), ASK_S)
 
     def _run(self, work: Coroutine[Any, Any, T], within_s: float) -> T:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -103,6 +115,8 @@ class Monitors:
         except (TimeoutError, concurrent.futures.CancelledError) as error:
             future.cancel()
             raise EngineBusy("the monitors' thread does not answer") from error
+
+    # In the background thread from here on.
 
     async def _attach(self, wanted: Mapping[str, Path], within_s: float) -> None:
         tasks = [self._connect_once(name, path) for name, path in wanted.items()]
@@ -138,21 +152,27 @@ class Monitors:
             end.close()
             return None
         self._watches[name] = watch
-        watch.keeper = self._loop.create_task(self._keep(name, watch, listener))
+        keeper = self._loop.create_task(self._keep(name, watch, listener))
+        self._keepers.add(keeper)
+        keeper.add_done_callback(self._keepers.discard)
         return watch.status
 
     async def _keep(self, name: str, watch: _Watch, listener: EventListener) -> None:
         """Follow one QEMU until it, or we, go."""
         ears = self._loop.create_task(self._listen(name, watch, listener))
-        try:
-            while watch.client.runstate is Runstate.RUNNING:
-                await watch.client.runstate_changed()
-        finally:
-            ears.cancel()
-            if self._watches.get(name) is watch:
-                del self._watches[name]
-            await _close(watch.client)
-        self._changed()
+        watch.hurry = self._loop.create_task(self._hurry(name, watch))
+        leaving = self._loop.create_task(watch.leaving.wait())
+        while watch.client.runstate is Runstate.RUNNING and not leaving.done():
+            moved = self._loop.create_task(watch.client.runstate_changed())
+            await asyncio.wait((moved, leaving), return_when=asyncio.FIRST_COMPLETED)
+            moved.cancel()
+        we_go = leaving.done()
+        await _cancel(ears, watch.hurry, leaving)
+        await _close(watch.client)
+        del self._watches[name]
+        watch.gone.set()
+        if not we_go:
+            self._changed()
 
     async def _listen(self, name: str, watch: _Watch, listener: EventListener) -> None:
         async for _ in listener:
@@ -164,12 +184,30 @@ class Monitors:
             if watch.status != before:
                 self._changed()
 
+    async def _hurry(self, name: str, watch: _Watch) -> None:
+        """Reset a guest that does not reboot by itself in time."""
+        while (left := self._reboots.seconds_left(name)) is not None:
+            if left > 0:
+                await asyncio.sleep(left)
+                continue
+            _log.info("the guest did not reboot in time and is reset instance=%s", name)
+            with contextlib.suppress(QMPError, TimeoutError):
+                await _execute(watch.client, "system_reset")
+                await self._refresh(name, watch)  # it may just have halted
+            self._reboots.end(name)
+
+    async def _restart_hurry(self, name: str) -> None:
+        watch = self._watches.get(name)
+        if watch is not None and watch.hurry is not None:
+            await _cancel(watch.hurry)
+            watch.hurry = self._loop.create_task(self._hurry(name, watch))
+
     async def _refresh(self, name: str, watch: _Watch) -> None:
         status = await _status(watch.client)
-        if status == "shutdown" and self._revives(name):
+        if status == "shutdown" and self._reboots.under_way(name):
             await _execute(watch.client, "system_reset")
             await _execute(watch.client, "cont")
-            self._revived(name)
+            self._reboots.end(name)
             status = await _status(watch.client)
         watch.status = status
 
@@ -186,13 +224,20 @@ class Monitors:
         except (QMPError, TimeoutError) as error:
             raise EngineBusy(f"the monitor of {name} does not answer: {error!r}") from error
 
+    async def _let_go(self, name: str) -> None:
+        attempt, watch = self._connecting.get(name), self._watches.get(name)
+        if attempt is not None:
+            attempt.cancel()
+            await asyncio.wait([attempt])
+        if watch is not None:
+            watch.leaving.set()
+            await watch.gone.wait()
+
     async def _let_all_go(self) -> None:
-        keepers = [watch.keeper for watch in self._watches.values()]
-        tasks = [*self._connecting.values(), *(keeper for keeper in keepers if keeper)]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=ASK_S)
+        for name in {*self._connecting, *self._watches}:
+            await self._let_go(name)
+        if self._keepers:
+            await asyncio.wait(self._keepers, timeout=ASK_S)
 
 
 def connect_to(path: Path) -> socket.socket:
@@ -242,6 +287,12 @@ async def _execute(
 async def _status(client: QMPClient) -> str:
     answer = await _execute(client, "query-status")
     return str(answer["status"])
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _close(client: QMPClient) -> None:

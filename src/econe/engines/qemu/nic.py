@@ -46,7 +46,7 @@ class Wiring(Networks, Protocol):
     def open_nic(self, nic: NicSpec, instance_dir: Path, owner: int | None) -> Nic:
         """Make the host's end, just before QEMU is started.
 
-        ensure() and admit() were called before. `instance_dir` is the machine's own directory, was
+        ensure() and admit() were called before. `instance_dir` is named by the instance's id, was
         just emptied, belongs to `owner` and is QEMU's working directory: what QEMU opens there it
         must name without a path, for the directories above may be closed to it. `owner` is the
         user (and group) that QEMU will run as, None for our own. Called again for every start;

@@ -9,7 +9,9 @@ Every record is written whole or not at all. What exists says how far things hav
     monitor.sock  QMP
     console.log   what the guest wrote to its serial port; stays until forget()
     qemu.log      what QEMU wrote
-    run/          QEMU's working directory, owned by the user it runs as
+
+The directory is ours alone. QEMU's working directory, owned by the user it runs as, is another
+(`<state>/running/<id>`): in it nothing lies that we read, so nothing planted there can mislead us.
 """
 
 import json
@@ -76,7 +78,7 @@ class Place:
 
     @property
     def run(self) -> Path:
-        return self.path / "run"
+        return self.path.parent.parent / "running" / self.id
 
     def read_record(self) -> Record | None:
         found = _read(self.spec)
@@ -104,7 +106,9 @@ class Place:
         return float(text) if text else None
 
     def clear(self, keep: frozenset[str]) -> None:
-        """Remove everything in it but the names in `keep`, spec.json last."""
+        """Remove everything in both directories but the names in `keep`, spec.json last."""
+        if self.run.exists():
+            shutil.rmtree(self.run)
         names = [entry.name for entry in os.scandir(self.path)] if self.path.is_dir() else []
         for name in sorted(names, key=lambda name: name == self.spec.name):
             if name not in keep:

@@ -12,6 +12,7 @@ import select
 import shutil
 import signal
 import subprocess
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +53,8 @@ class Launch:
     groups: Sequence[int] = ()
 
 
-def spawn(launch: Launch) -> int:
-    """Start it, in a session of its own; the pid. Raises EngineBusy, EngineRefused."""
+def spawn(launch: Launch) -> "Process":
+    """Start it, in a session of its own. Raises EngineBusy, EngineRefused."""
     binary = find_binary(launch.binary)
     log = os.open(launch.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     try:
@@ -76,7 +77,7 @@ def spawn(launch: Launch) -> int:
     finally:
         os.close(log)
     child.returncode = 0  # It is meant to outlive us: Popen shall neither wait for it nor complain.
-    return child.pid
+    return Process(child.pid, os.pidfd_open(child.pid))  # a zombie has one, too
 
 
 def find_binary(name: str) -> Path:
@@ -103,14 +104,24 @@ def why_it_ended(status: int | None, said: str) -> EngineBusy | EngineRefused:
     return EngineRefused("The emulator did not accept the machine.", hidden)
 
 
-def find(uuid: str, recorded: int | None) -> int | None:
-    """The pid of the live process that carries `uuid`. `recorded` is where it was last."""
+def find(uuid: str, recorded: int | None) -> "Process | None":
+    """The live process that carries `uuid`. `recorded` is where it was last."""
     if recorded is not None:
-        return recorded if carries(recorded, uuid) else None
+        return hold(recorded, uuid)
     for entry in PROC.iterdir():
         if entry.name.isdecimal() and carries(int(entry.name), uuid):
-            return int(entry.name)
+            return hold(int(entry.name), uuid)
     return None
+
+
+def hold(pid: int, uuid: str) -> "Process | None":
+    """The process, if it carries `uuid`."""
+    try:
+        process = Process(pid, os.pidfd_open(pid))
+    except ProcessLookupError:
+        return None
+    # Only now: what carries the uuid after its pidfd was opened is what the pidfd means.
+    return process if carries(pid, uuid) else None
 
 
 def carries(pid: int, uuid: str) -> bool:
@@ -147,37 +158,19 @@ class Children:
         return status
 
 
-class Hold:
+class Process:
     """A process that can be waited for and signalled without mistaking another for it."""
 
-    def __init__(self, pid: int, uuid: str) -> None:
-        try:
-            self._fd: int | None = os.pidfd_open(pid)
-        except ProcessLookupError:
-            self._fd = None
-        if self._fd is not None and not carries(pid, uuid):
-            self.close()
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid, self._fd = pid, pidfd
+        weakref.finalize(self, os.close, pidfd)
 
     def ended_within(self, seconds: float) -> bool:
-        if self._fd is None:
-            return True
+        """Ended means that it has let go of everything: its memory, files, locks and taps."""
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
 
     def signal(self, number: signal.Signals) -> None:
-        if self._fd is None:
-            return
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._fd, number)
-
-    def close(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def __enter__(self) -> "Hold":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
