@@ -184,15 +184,8 @@ class _Job:
         try:
             climb(steps, self._note)
         except EngineRefused as refused:
-            log.warning(
-                "A launch was refused id=%s doing=%r said=%r hidden=%r",
-                row.id,
-                self.doing,
-                refused.said,
-                refused.hidden,
-            )
             descend(steps, self._note)
-            self._fail(row, refused.said)
+            self._fail(row, refused)
         else:
             self._jobs.memories.of(row.id).connected = True
 
@@ -281,7 +274,8 @@ class _Job:
                     after = happenings.gone(tx, row.id, now)
                 case _:
                     raise AssertionError(move)
-        self._log_report(move, row, after)
+        unlucky = move in (Move.SAY_DIED, Move.SAY_FAILED)
+        self._log_report(move, row, after, self._how_it_died() if unlucky else None)
 
     def _say_started(self, tx: Transaction, row: Instance, now: datetime) -> Instance | None:
         """With what look() told of it: its name in the engine, and where it is reached."""
@@ -292,26 +286,27 @@ class _Job:
             tx.instances.save(replace(fresh, engine_ref=seen.ref, reach=seen.address))
         return happenings.started(tx, row.id, row.generation, now)
 
-    def _log_report(self, move: Move, row: Instance, after: Instance | None) -> None:
+    def _log_report(
+        self, move: Move, row: Instance, after: Instance | None, why: str | None = None
+    ) -> None:
         if after is None:
             log.info("A report came too late id=%s report=%r", row.id, str(move))
             return
-        died = move in (Move.SAY_DIED, Move.SAY_FAILED)
         log.log(
-            logging.WARNING if died else logging.INFO,
+            logging.INFO if why is None else logging.WARNING,
             "An instance moved id=%s from=%s to=%s report=%r ms=%d%s",
             row.id,
             row.state,
             after.state,
             str(move),
             (time.monotonic() - self._begun) * 1000,
-            f" why={self._how_it_died()!r}" if died else "",
+            "" if why is None else f" why={why!r}",
         )
 
-    def _fail(self, row: Instance, said: str) -> None:
+    def _fail(self, row: Instance, refused: EngineRefused) -> None:
         with self._store.writing() as tx:
-            after = happenings.failed(tx, row.id, row.generation, self._clock(), said)
-        self._log_report(Move.SAY_FAILED, row, after)
+            after = happenings.failed(tx, row.id, row.generation, self._clock(), refused.said)
+        self._log_report(Move.SAY_FAILED, row, after, f"{refused.said} {refused.hidden}".strip())
 
     def _how_it_died(self) -> str:
         if self._seen is None:
