@@ -14,9 +14,7 @@ def spec_of(desk, instance_id, sizes=CATALOGUE):
 def test_an_engine_is_told_all_that_the_machine_is(helen):
     (id_,) = helen.launch(
         InstanceType="t3.medium",
-        TagSpecifications=[
-            {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "web"}]}
-        ],
+        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "web"}]}],
         BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 9}}],
     )
     spec, row = spec_of(helen, id_), helen.row(id_)

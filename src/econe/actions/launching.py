@@ -61,10 +61,10 @@ def run_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_order(asked: Mapping[str, Any]) -> LaunchOrder:
+    interface = _read_interface(asked)
     insist(asked, SO)
     if not asked.get("ImageId"):
         raise Missing(Noun.PARAMETER, "ImageId")
-    interface = _read_interface(asked)
     user_data = asked.get("UserData")
     return LaunchOrder(
         image=asked["ImageId"],

@@ -1,0 +1,166 @@
+import pytest
+from tests.support.desk import refused
+
+from econe.domain.faults import (
+    Duplicate,
+    Invalid,
+    LimitExceeded,
+    Malformed,
+    Missing,
+    NotFound,
+    Noun,
+)
+
+
+def pairs(**tags):
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def numbered(count, word="k"):
+    return pairs(**{f"{word}{number}": "v" for number in range(count)})
+
+
+def tags_of(desk, row_id):
+    with desk.store.reading() as tx:
+        return tx.tags.of(row_id)
+
+
+def bearers(desk):
+    (id_,) = desk.running()
+    row = desk.row(id_)
+    desk("CreateKeyPair", KeyName="mykey", KeyType="ed25519")
+    return {
+        "instance": id_,
+        "image": row.image_id,
+        "volume": row.volumes[0].id,
+        "network-interface": row.interfaces[0].id,
+        "vpc": row.vpc_id,
+        "subnet": row.subnet_id,
+        "security-group": row.interfaces[0].groups[0][0],
+        "key-pair": "key-00000001",
+    }
+
+
+def test_everything_that_has_a_row_can_be_tagged(helen):
+    ids = bearers(helen)
+    helen("CreateTags", Resources=list(ids.values()), Tags=pairs(Owner="TeamA"))
+    shown = helen("DescribeTags")["Tags"]
+    assert {tag["ResourceType"]: tag["ResourceId"] for tag in shown} == ids
+
+
+@pytest.mark.parametrize("kind", ["instance", "volume", "network-interface"])
+def test_tags_of_an_instance_and_of_its_parts_raise_its_version(helen, kind):
+    ids = bearers(helen)
+    before = helen.row(ids["instance"]).version
+    helen("CreateTags", Resources=[ids[kind]], Tags=pairs(a="b"))
+    assert helen.row(ids["instance"]).version > before
+
+
+def test_a_key_has_one_value_the_last(helen):
+    (id_,) = helen.launch()
+    helen("CreateTags", Resources=[id_], Tags=pairs(a="1", b="2"))
+    helen("CreateTags", Resources=["i-1"], Tags=pairs(a="3"))
+    assert tags_of(helen, id_) == {"a": "3", "b": "2"}
+
+
+@pytest.mark.parametrize("key", ["a b", "ключ", "<&\"'>", "a+b=c/d@e:_", " "])
+def test_any_unicode_may_be_a_tag(helen, key):
+    (id_,) = helen.launch()
+    helen("CreateTags", Resources=[id_], Tags=[{"Key": key, "Value": key}])
+    assert tags_of(helen, id_) == {key: key}
+
+
+def test_a_tag_without_a_value_has_an_empty_one(helen):
+    (id_,) = helen.launch()
+    helen("CreateTags", Resources=[id_], Tags=[{"Key": "marked"}])
+    assert tags_of(helen, id_) == {"marked": ""}
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "noun"),
+    [
+        ({"Key": "aws:x", "Value": ""}, Invalid, Noun.TAG),
+        ({"Key": "AWS:x", "Value": ""}, Invalid, Noun.TAG),
+        ({"Key": "", "Value": ""}, Invalid, Noun.TAG),
+        ({"Key": "k" * 129, "Value": ""}, Invalid, Noun.TAG),
+        ({"Key": "k", "Value": "v" * 257}, Invalid, Noun.TAG),
+        ({"Value": "v"}, Missing, Noun.PARAMETER),
+    ],
+)
+def test_tags_that_ec2_refuses_are_refused(helen, tag, kind, noun):
+    (id_,) = helen.launch()
+    with refused(kind, noun):
+        helen("CreateTags", Resources=[id_], Tags=[tag])
+    assert tags_of(helen, id_) == {}
+
+
+def test_the_longest_tag_fits(helen):
+    (id_,) = helen.launch()
+    helen("CreateTags", Resources=[id_], Tags=[{"Key": "k" * 128, "Value": "v" * 256}])
+    assert len(tags_of(helen, id_)) == 1
+
+
+def test_one_key_twice_is_a_mistake(helen):
+    with refused(Duplicate, Noun.TAG):
+        helen("CreateTags", Resources=helen.launch(), Tags=[{"Key": "a"}, {"Key": "a"}])
+
+
+def test_a_resource_has_50_tags_at_most(helen):
+    (id_,) = helen.launch()
+    helen("CreateTags", Resources=[id_], Tags=numbered(50))
+    helen("CreateTags", Resources=[id_], Tags=numbered(50))  # the same keys
+    with refused(LimitExceeded, Noun.TAG):
+        helen("CreateTags", Resources=[id_], Tags=numbered(1, "more"))
+    with refused(LimitExceeded, Noun.TAG):
+        helen("CreateTags", Resources=helen.launch(), Tags=numbered(51))
+
+
+def test_several_resources_are_tagged_together_or_not_at_all(helen, paris):
+    (id_,) = helen.launch()
+    for other, kind, noun in (
+        ("i-00000099", NotFound, Noun.INSTANCE),
+        (paris.launch()[0], NotFound, Noun.INSTANCE),
+        ("vol-00000099", NotFound, Noun.VOLUME),
+        ("vol-xyz", Malformed, Noun.VOLUME),
+        ("elephant", Malformed, Noun.RESOURCE),
+        ("r-00000001", Malformed, Noun.RESOURCE),
+        ("snap-00000001", Malformed, Noun.RESOURCE),
+    ):
+        with refused(kind, noun):
+            helen("CreateTags", Resources=[id_, other], Tags=pairs(a="b"))
+        with refused(kind, noun):
+            helen("DeleteTags", Resources=[id_, other])
+    assert tags_of(helen, id_) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "left"),
+    [
+        ({"Tags": [{"Key": "a"}]}, {"b": "2", "c": ""}),
+        ({"Tags": [{"Key": "a", "Value": "1"}]}, {"b": "2", "c": ""}),
+        ({"Tags": [{"Key": "a", "Value": "2"}]}, {"a": "1", "b": "2", "c": ""}),
+        ({"Tags": [{"Key": "a", "Value": ""}]}, {"a": "1", "b": "2", "c": ""}),
+        ({"Tags": [{"Key": "c", "Value": ""}]}, {"a": "1", "b": "2"}),
+        ({"Tags": [{"Key": "z"}]}, {"a": "1", "b": "2", "c": ""}),
+        ({}, {}),
+    ],
+)
+def test_tags_go_by_key_by_key_and_value_or_all(helen, asked, left):
+    (id_,) = helen.launch()
+    helen("CreateTags", Resources=[id_], Tags=pairs(a="1", b="2", c=""))
+    helen("DeleteTags", Resources=[id_], **asked)
+    assert tags_of(helen, id_) == left
+
+
+def test_reserved_tags_cannot_be_deleted_either(helen):
+    with refused(Invalid, Noun.TAG):
+        helen("DeleteTags", Resources=helen.launch(), Tags=[{"Key": "aws:x"}])
+
+
+def test_a_removed_resource_leaves_no_tags(helen):
+    ids = bearers(helen)
+    helen("CreateTags", Resources=[ids["volume"], ids["key-pair"]], Tags=pairs(a="b"))
+    helen("TerminateInstances", InstanceIds=[ids["instance"]])
+    helen.gone([ids["instance"]])
+    helen("DeleteKeyPair", KeyName="mykey")
+    assert helen("DescribeTags")["Tags"] == []
