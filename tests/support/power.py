@@ -15,15 +15,15 @@ class Fuse:
         self._site = site
         self._left = 0
         self.crossed: list[str] = []
-        site.world.script.boundaries.append(self._cross)
-        site.store.boundary = self._cross
+        site.world.script.boundaries.append(self.cross)
+        site.store.boundary = self.cross
 
     def arm(self, after: int) -> None:
         """0 never blows."""
         self._left = after
         self.crossed = []
 
-    def _cross(self, what: str, when: str) -> None:
+    def cross(self, what: str, when: str) -> None:
         if what.endswith(".look"):
             return
         self.crossed.append(f"{when} {what}")
