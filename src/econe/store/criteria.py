@@ -23,6 +23,7 @@ from sqlalchemy import (
     select,
     union_all,
 )
+from sqlalchemy.sql.util import ClauseAdapter
 
 from econe.domain.queries import Criterion, Query
 from econe.store import tables
@@ -77,6 +78,8 @@ class Noun(Generic[Row]):
     aliases: Mapping[str, str] = field(default_factory=dict)
     group: str = ""
     """The column that becomes Key.group."""
+    leads: frozenset[str] = frozenset()
+    """Fields that an index leads from: better than going through all rows of the account."""
 
     @property
     def table(self) -> Table:
@@ -91,7 +94,7 @@ class Noun(Generic[Row]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class Shape:
     """What of a query decides the statement's text."""
 
     account: bool
@@ -99,11 +102,48 @@ class _Shape:
     ids: bool
     after: bool
     limit: bool
-    criteria: tuple[tuple[str, bool, bool], ...]
-    """(field, whether exact values are among its patterns, whether others are)."""
+    criteria: tuple["Asked", ...]
 
 
-def read(query: Query) -> tuple[_Shape, dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a criterion decides the statement's text."""
+
+    name: str
+    """Its parameters begin with this."""
+    field: str
+    """`tag:` for a tag by key; which key is a parameter."""
+    exact: int
+    """How many patterns are plain texts; 2 stands for more."""
+    wild: bool
+    """Whether others are."""
+
+    def matches(self, value: ColumnElement[Any]) -> ColumnElement[bool]:
+        ways: list[ColumnElement[bool]] = []
+        if self.exact == 1:
+            ways.append(value == bindparam(f"{self.name}_exact"))
+        elif self.exact:
+            ways.append(DIALECT.one_of(value, f"{self.name}_exact"))
+        if self.wild:
+            ways.append(DIALECT.like_any(value, f"{self.name}_wild"))
+        return or_(*ways)
+
+    @property
+    def is_of_tags(self) -> bool:
+        return self.field in (_TAG, "tag-key", "tag-value")
+
+    @property
+    def names_a_tag(self) -> bool:
+        """Whether the index on tags leads to what it is asked for."""
+        return self.field in (_TAG, "tag-key") and not self.wild
+
+    @property
+    def is_of_one_tag(self) -> bool:
+        """The index then even gives the rows in the order of their ids."""
+        return self.field == _TAG and self.exact == 1 and not self.wild
+
+
+def read_query(query: Query) -> tuple[Shape, dict[str, Any]]:
     """The query's shape and the parameters of its statement."""
     given: dict[str, Any] = {"account": query.account, "viewer": query.viewer, "after": query.after}
     if query.ids is not None:
@@ -113,7 +153,7 @@ def read(query: Query) -> tuple[_Shape, dict[str, Any]]:
     criteria = []
     for number, criterion in enumerate(query.criteria):
         criteria.append(_read_criterion(criterion, f"c{number}", given))
-    shape = _Shape(
+    shape = Shape(
         query.account is not None,
         query.viewer is not None,
         query.ids is not None,
@@ -124,20 +164,27 @@ def read(query: Query) -> tuple[_Shape, dict[str, Any]]:
     return shape, given
 
 
-def _read_criterion(
-    criterion: Criterion, name: str, given: dict[str, Any]
-) -> tuple[str, bool, bool]:
-    exact = [plain for pattern in criterion.patterns if (plain := _literal(pattern)) is not None]
-    wild = [pattern for pattern in criterion.patterns if _literal(pattern) is None]
-    asked = criterion.field
-    if asked.startswith(_TAG):
-        given[f"{name}_key"] = asked[len(_TAG) :]
-        asked = _TAG
-    if exact or not wild:
-        given[f"{name}_exact"] = DIALECT.many(exact)
+def _read_criterion(criterion: Criterion, name: str, given: dict[str, Any]) -> Asked:
+    exact: list[str] = []
+    wild: list[str] = []
+    for pattern in criterion.patterns:
+        plain = _literal(pattern)
+        if plain is None:
+            wild.append(pattern)
+        else:
+            exact.append(plain)
+    field = criterion.field
+    if field.startswith(_TAG):
+        given[f"{name}_key"] = field[len(_TAG) :]
+        field = _TAG
     if wild:
         given[f"{name}_wild"] = DIALECT.patterns(wild)
-    return asked, bool(exact or not wild), bool(wild)
+    if len(exact) == 1:
+        given[f"{name}_exact"] = exact[0]
+    elif exact or not wild:
+        given[f"{name}_exact"] = DIALECT.many(exact)
+        return Asked(name, field, 2, bool(wild))
+    return Asked(name, field, len(exact), bool(wild))
 
 
 def _literal(pattern: str) -> str | None:
@@ -153,83 +200,75 @@ def _literal(pattern: str) -> str | None:
     return "".join(made)
 
 
-def match(name: str, exact: bool, wild: bool) -> _Match:
-    """The test of one criterion's patterns, as a function of what is tested."""
-
-    def test(value: ColumnElement[Any]) -> ColumnElement[bool]:
-        ways = []
-        if exact:
-            ways.append(DIALECT.one_of(value, f"{name}_exact"))
-        if wild:
-            ways.append(DIALECT.like_any(value, f"{name}_wild"))
-        return or_(*ways)
-
-    return test
-
-
 @lru_cache(maxsize=1024)
-def listing(noun: Noun[Any], shape: _Shape) -> Statement:
+def listing(noun: Noun[Any], shape: Shape) -> Statement:
     """SELECT id, version, group of what fits, in the order of ids."""
-    columns: list[ColumnElement[Any]] = [noun.table.c.id, noun.table.c.version]
-    if noun.group:
-        columns.append(noun.table.c[noun.group])
     owned = "account" if shape.account else "viewer" if shape.viewer else ""
-    fits: Select[Any] | CompoundSelect[Any] = _arm(noun, shape, columns, owned)
+    fits: Select[Any] | CompoundSelect[Any] = _arm(noun, shape, owned)
     if shape.viewer:
         public = noun.table.c.public == literal_column("1")
         others = noun.table.c.account != bindparam("viewer")
         # Two arms that each follow an index and are merged; an OR would look at every row.
-        fits = union_all(fits, _arm(noun, shape, columns, "").where(public, others))
-    fits = fits.order_by(noun.table.c.id)
+        fits = union_all(fits, _arm(noun, shape, "").where(public, others))
+    fits = fits.order_by(literal_column("id"))
     return Statement(fits.limit(bindparam("limit")) if shape.limit else fits)
 
 
-def _arm(
-    noun: Noun[Any], shape: _Shape, columns: list[ColumnElement[Any]], owned: str
-) -> Select[Any]:
+def _arm(noun: Noun[Any], shape: Shape, owned: str) -> Select[Any]:
+    """The rows of the one account whose number is the parameter `owned`, or all if it is empty.
+
+    One condition leads to the rows, by an index; the others test what it led to. Ids lead best,
+    then the first tag or field that an index knows, else the account.
+    """
     table = noun.table
-    made = select(*columns)
-    if owned:
-        made = made.where(table.c.account == bindparam(owned))
-    if shape.account and shape.viewer:
-        made = made.where(table.c.account == bindparam("account"))
+    lead = None if shape.ids else _lead(noun, shape, owned)
+    by_tag = lead is not None and lead.is_of_one_tag
+    row_id: Column[Any] = tables.tags.c.resource_id if by_tag else table.c.id
+    made = select(row_id.label("id"), table.c.version, *_group(noun))
+    if by_tag:
+        made = made.select_from(tables.tags.join(table, table.c.id == row_id))
+    for name in {"account" if shape.account else "", owned} - {""}:
+        owner = table.c.account if lead is None else DIALECT.unled(table.c.account)
+        made = made.where(owner == bindparam(name))
     if shape.ids:
         made = made.where(DIALECT.one_of(table.c.id, "ids"))
     if shape.after:
-        made = made.where(table.c.id > bindparam("after"))
-    led = shape.ids or not owned  # whether something leads to the rows, other than a tag
-    for number, (asked, exact, wild) in enumerate(shape.criteria):
-        name = f"c{number}"
-        test = match(name, exact, wild)
-        if asked == _TAG or asked in ("tag-key", "tag-value"):
-            tagged = _tagged(asked, name, test)
-            if led or asked == "tag-value" or wild:
-                made = made.where(_bears(noun, tagged))
-            else:
-                led = True
-                made = made.where(table.c.id.in_(_bearers(noun, tagged, owned)))
-        else:
-            made = made.where(noun.matching(asked, test))
-    return made
+        made = made.where(row_id > bindparam("after"))
+    return made.where(*(_condition(noun, asked, lead, owned) for asked in shape.criteria))
 
 
-def _tagged(asked: str, name: str, test: _Match) -> ColumnElement[bool]:
-    if asked == _TAG:
-        return and_(tables.tags.c.key == bindparam(f"{name}_key"), test(tables.tags.c.value))
-    return test(tables.tags.c.key if asked == "tag-key" else tables.tags.c.value)
+def _group(noun: Noun[Any]) -> list[ColumnElement[Any]]:
+    return [noun.table.c[noun.group]] if noun.group else []
 
 
-def _bears(noun: Noun[Any], tagged: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Looks up the tags of a row that something else led to."""
+def _lead(noun: Noun[Any], shape: Shape, owned: str) -> Asked | None:
+    for asked in shape.criteria:
+        if asked.names_a_tag and owned:
+            return asked
+        if asked.field in noun.leads and not asked.wild:
+            return asked
+    return None
+
+
+def _condition(
+    noun: Noun[Any], asked: Asked, lead: Asked | None, owned: str
+) -> ColumnElement[bool]:
     tags = tables.tags
-    return exists(select(tags.c.key).where(tags.c.resource_id == noun.table.c.id, tagged))
-
-
-def _bearers(noun: Noun[Any], tagged: ColumnElement[bool], owned: str) -> Select[Any]:
-    """Leads from the tag to its rows, by the index on values."""
-    tags = tables.tags
-    return select(tags.c.resource_id).where(
+    if not asked.is_of_tags:
+        return noun.matching(asked.field, asked.matches)
+    if asked.field == _TAG:
+        tagged = and_(tags.c.key == bindparam(f"{asked.name}_key"), asked.matches(tags.c.value))
+    else:
+        tagged = asked.matches(tags.c.key if asked.field == "tag-key" else tags.c.value)
+    if asked is not lead:
+        theirs = tags.alias(f"{asked.name}_tags")
+        moved = ClauseAdapter(theirs).traverse(tagged)
+        return exists(select(theirs.c.key).where(theirs.c.resource_id == noun.table.c.id, moved))
+    led = and_(
         tags.c.account == bindparam(owned),
         tags.c.resource_type == literal_column(f"'{noun.resource_type}'"),
         tagged,
     )
+    if asked.is_of_one_tag:
+        return led
+    return noun.table.c.id.in_(select(tags.c.resource_id).where(led))

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Integer, String, bindparam, cast, exists, func, select
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.elements import UnaryExpression
+from sqlalchemy.sql.operators import custom_op
 
 from econe.domain.ports import StoreBroken, StoreBusy, Taken
 
@@ -69,6 +71,11 @@ class Sqlite:
         """Whether the value matches any pattern of the list parameter `name`; see patterns()."""
         given = func.json_each(bindparam(name)).table_valued("value", name=f"{name}_list")
         return exists(select(given.c.value).where(value.op("GLOB")(given.c.value)))
+
+    def unled(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """The column, kept from leading through an index of its own: the planner has no
+        statistics and would take the rows of an account for few. SQLite's way is a plus sign."""
+        return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
     def as_text(self, value: ColumnElement[Any]) -> ColumnElement[str]:
         return cast(value, String) if isinstance(value.type, Integer) else value

@@ -184,7 +184,7 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
             resource_type TEXT NOT NULL,
             account TEXT NOT NULL REFERENCES accounts (number),
             PRIMARY KEY (resource_id, key))""",
-        "CREATE INDEX tags_by_value ON tags (account, resource_type, key, value, resource_id)",
+        "CREATE INDEX tags_by_value ON tags (account, key, value, resource_type, resource_id)",
         "CREATE INDEX tags_of ON tags (account, resource_id, key, value, resource_type)",
         """CREATE TABLE tokens (
             account TEXT NOT NULL REFERENCES accounts (number),

@@ -46,11 +46,14 @@ KEY_PAIRS: Final = Noun(Mapper(KeyPair, tables.key_pairs), "key-pair")
 VPCS: Final = Noun(Mapper(Vpc, tables.vpcs), "vpc")
 SUBNETS: Final = Noun(Mapper(Subnet, tables.subnets), "subnet")
 SECURITY_GROUPS: Final = Noun(Mapper(SecurityGroup, tables.security_groups), "security-group")
-VOLUMES: Final = Noun(Mapper(Volume, tables.volumes), "volume")
+VOLUMES: Final = Noun(
+    Mapper(Volume, tables.volumes), "volume", leads=frozenset({"id", "instance_id"})
+)
 INTERFACES: Final = Noun(
     Mapper(NetworkInterface, tables.interfaces),
     "network-interface",
     parts={"groups": TablePart(tables.interface_groups, "interface_id")},
+    leads=frozenset({"id", "instance_id", "mac", "private_ip"}),
 )
 INSTANCES: Final = Noun(
     Mapper(Instance, tables.instances),
@@ -61,6 +64,7 @@ INSTANCES: Final = Noun(
     },
     aliases={"private_ip": "interfaces.private_ip"},
     group="reservation_id",
+    leads=frozenset({"id", "private_ip", "interfaces.private_ip", "interfaces.id", "volumes.id"}),
 )
 
 VERSIONED: Final = tuple(
@@ -173,7 +177,7 @@ class TableRows(Generic[Row]):
 
     def _listed(self, query: Query) -> tuple[Sequence[tuple[Any, ...]], bool]:
         """(id, version, group) of what fits, and whether more follows."""
-        shape, given = criteria.read(query)
+        shape, given = criteria.read_query(query)
         rows = self._session.rows(criteria.listing(self._noun, shape), given)
         if query.limit is not None and len(rows) > query.limit:
             return rows[: query.limit], True

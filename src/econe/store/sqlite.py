@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from econe.domain.ports import StoreBroken, StoreBusy, StoreUnusable, Taken
@@ -160,11 +159,12 @@ class DatabaseStore:
 class _Reading:
     """A view as of its first statement; nothing is written through it."""
 
-    __slots__ = ("_connection", "_store")
+    __slots__ = ("_connection", "_session", "_store")
 
     def __init__(self, store: DatabaseStore) -> None:
         self._store = store
         self._connection: PoolProxiedConnection
+        self._session: Session
 
     def __enter__(self) -> DatabaseTransaction:
         try:
@@ -173,9 +173,8 @@ class _Reading:
             driver.execute(DIALECT.begin_reading)
         except sqlite3.Error as error:
             raise DIALECT.refusal(error) from error
-        except PoolTimeout as error:
-            raise StoreBusy(str(error)) from error
-        return DatabaseTransaction(Session(driver), self._store.seal)
+        self._session = Session(driver)
+        return DatabaseTransaction(self._session, self._store.seal)
 
     def __exit__(
         self,
@@ -183,6 +182,7 @@ class _Reading:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._session.over = True
         driver = self._connection.driver_connection
         try:
             if driver is not None and driver.in_transaction:
@@ -197,10 +197,11 @@ class _Reading:
 class _Writing:
     """The one writer's turn."""
 
-    __slots__ = ("_store", "_transaction")
+    __slots__ = ("_session", "_store", "_transaction")
 
     def __init__(self, store: DatabaseStore) -> None:
         self._store = store
+        self._session: Session
         self._transaction: DatabaseTransaction
 
     def __enter__(self) -> DatabaseTransaction:
@@ -217,7 +218,8 @@ class _Writing:
                 raise DIALECT.refusal(error) from error
             raise
         store.writing_thread = threading.get_ident()
-        self._transaction = DatabaseTransaction(Session(store.writer), store.seal)
+        self._session = Session(store.writer)
+        self._transaction = DatabaseTransaction(self._session, store.seal)
         return self._transaction
 
     def __exit__(
@@ -227,6 +229,7 @@ class _Writing:
         trace: TracebackType | None,
     ) -> None:
         store = self._store
+        self._session.over = True
         try:
             if kind is None and not self._transaction.undone:
                 self._commit()

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import ClauseElement
 
+from econe.domain.ports import StoreBroken
 from econe.store.dialect import Sqlite
 
 DIALECT: Final = Sqlite()
@@ -37,30 +38,46 @@ class Statement:
         return tuple([given[name] for name in self.names])
 
 
-class Session:
-    """One transaction's way to the database. Translates the driver's errors."""
+_NOTHING: Final[Mapping[str, Any]] = {}
 
-    __slots__ = ("connection",)
+
+class Session:
+    """One transaction's way to the database. Translates the driver's errors.
+
+    All methods raise Taken, StoreBusy or StoreBroken.
+    """
+
+    __slots__ = ("_connection", "over")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
+        self._connection = connection
+        self.over = False
+        """Set when the transaction's block ends: what it gave out must not be used any more."""
 
-    def run(self, statement: Statement, given: Mapping[str, Any] = {}) -> sqlite3.Cursor:
-        """Raises Taken, StoreBusy or StoreBroken."""
+    def run(self, statement: Statement, given: Mapping[str, Any] = _NOTHING) -> sqlite3.Cursor:
+        """For statements without rows; the cursor knows how many it changed."""
+        self._check()
         try:
-            return self.connection.execute(statement.sql, statement.values(given))
+            return self._connection.execute(statement.sql, statement.values(given))
         except sqlite3.Error as error:
             raise DIALECT.refusal(error) from error
 
-    def rows(self, statement: Statement, given: Mapping[str, Any] = {}) -> list[tuple[Any, ...]]:
+    def rows(
+        self, statement: Statement, given: Mapping[str, Any] = _NOTHING
+    ) -> list[tuple[Any, ...]]:
+        self._check()
         try:
-            return self.connection.execute(statement.sql, statement.values(given)).fetchall()
+            return self._connection.execute(statement.sql, statement.values(given)).fetchall()
         except sqlite3.Error as error:
             raise DIALECT.refusal(error) from error
 
-    def row(self, statement: Statement, given: Mapping[str, Any] = {}) -> Any:
+    def row(self, statement: Statement, given: Mapping[str, Any] = _NOTHING) -> Any:
         """The first row, or None."""
-        try:
-            return self.connection.execute(statement.sql, statement.values(given)).fetchone()
-        except sqlite3.Error as error:
-            raise DIALECT.refusal(error) from error
+        found = self.rows(statement, given)
+        return found[0] if found else None
+
+    def _check(self) -> None:
+        """SQLite ends a transaction by itself on a full or failing disk; what was still run after
+        that would be kept although all before it was lost."""
+        if self.over or not self._connection.in_transaction:
+            raise StoreBroken("the transaction has ended")
