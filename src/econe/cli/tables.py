@@ -24,7 +24,7 @@ INSTANCES = Table(
     83,
 )
 RUN = Table("%-12s  %-13s   %-14s %s", ("Owner", "ImageId", "InstanceId", "InstanceType"), 78)
-KEY_PAIRS = Table("%-15s %-60s", ("keyName", "keyFingerprint"), 76)
+KEY_PAIRS = Table("%-15s %s", ("keyName", "keyFingerprint"), 76)
 """Of 3.8, which had the first key pairs; its columns were cut at their widths, ours are not."""
 
 
