@@ -20,7 +20,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Final, Literal
 
@@ -192,7 +192,8 @@ class VpcNetworks:
 
     def _serve(self, names: VpcNames, record: Record, pair: Pair) -> socket.socket:
         links = netns_links.look()
-        netns_links.change(list(namespace_commands(links.addresses, record, pair)))
+        taps = {nic.interface_id: nic.private_ip for nic in _admitted(names)}
+        netns_links.change(list(namespace_commands(links.addresses, record, pair, taps)))
         Dnsmasq(names.runtime).keep_running(self._domain, dict(record.subnets))
         self._door.drop(names.vpc_id)
         return _listen_for_metadata()
@@ -240,8 +241,14 @@ class VpcNetworks:
         draft.replace(names.runtime / "vpc.json")
 
 
-def namespace_commands(present: Iterable[str], record: Record, pair: Pair) -> Iterator[str]:
-    """What `ip` must do inside the namespace; all but `link add` may be done again."""
+def namespace_commands(
+    present: Iterable[str], record: Record, pair: Pair, taps: Mapping[str, str]
+) -> Iterator[str]:
+    """What `ip` must do inside the namespace; all but `link add` may be done again.
+
+    `taps` have their guests' addresses: those that are present are put on their bridges, for a
+    bridge that was lost has let go of them.
+    """
     have = set(present)
     yield "link set lo up"
     yield f"address replace {nft_rules.METADATA_ADDRESS}/32 dev lo"
@@ -251,10 +258,14 @@ def namespace_commands(present: Iterable[str], record: Record, pair: Pair) -> It
     for subnet_id, cidr in record.subnets.items():
         bridge, network = vpc_names.bridge(subnet_id), IPv4Network(cidr)
         if bridge not in have:
-            yield f"link add {bridge} type bridge forward_delay 0 mcast_snooping 0"
-        yield f"link set {bridge} address {vpc_names.bridge_mac(subnet_id)} up"
+            mac = vpc_names.bridge_mac(subnet_id)
+            yield f"link add {bridge} address {mac} type bridge forward_delay 0 mcast_snooping 0"
+        yield f"link set {bridge} up"
         for number in (1, 2):  # the router, and where names are asked
             yield f"address replace {network[number]}/{network.prefixlen} dev {bridge}"
+        for tap, private_ip in taps.items():
+            if tap in have and IPv4Address(private_ip) in network:
+                yield f"link set {tap} master {bridge} up"
 
 
 def _settle(rules: str) -> None:

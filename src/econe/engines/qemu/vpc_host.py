@@ -5,7 +5,7 @@ reaches the VPC by a route through the namespace's end.
 
 The way out needs forwarding. It is switched on for single devices, never for the host as a whole:
 our end of the pair, and the devices of the default routes, because the kernel judges answers by the
-device they come in on. Devices that did not forward before are noted in FORWARDING and guarded
+device they come in on. Devices that did not forward before are noted (forwarding_notes) and guarded
 (nft_rules.host_rules); with the last VPC of the host they are switched back.
 """
 
@@ -27,8 +27,6 @@ from econe.engines.qemu.vpc_names import VpcNames
 LINK_POOL: Final = IPv4Network("198.19.0.0/16")
 """Half of the range for tests of network devices (RFC 2544): neither private networks nor the
 Internet use it, nor do guests, as they would 169.254.0.0/16."""
-FORWARDING: Final = vpc_names.RUNTIME / "forwarding"
-"""One empty file for each device that forwards only because of us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +75,11 @@ def part(names: VpcNames) -> None:
         ]
         if not others:
             _stop_forwarding()
+
+
+def forwarding_notes() -> Path:
+    """A directory with one empty file for each device that forwards only because of us."""
+    return vpc_names.RUNTIME / "forwarding"
 
 
 def check_overlap(links: Links, cidr: IPv4Network, host_link: str) -> None:
@@ -134,8 +137,8 @@ def _let_out(links: Links, names: VpcNames, pair: Pair) -> None:
     host_is_router = netns_links.kernel("ipv4/ip_forward") == "1"
     for device in {route.device for route in links.routes if route.is_default and route.device}:
         if netns_links.kernel(f"ipv4/conf/{device}/forwarding") != "1":
-            FORWARDING.mkdir(mode=0o755, parents=True, exist_ok=True)
-            (FORWARDING / device).touch()
+            forwarding_notes().mkdir(mode=0o755, parents=True, exist_ok=True)
+            (forwarding_notes() / device).touch()
             # The guard stands before the door opens.
             _apply_host_rules(names, pair, guarded=_forwarding_for_us())
             netns_links.set_kernel(f"ipv4/conf/{device}/forwarding", "1")
@@ -154,7 +157,7 @@ def _apply_host_rules(names: VpcNames, pair: Pair, guarded: tuple[str, ...]) -> 
 
 def _forwarding_for_us() -> tuple[str, ...]:
     try:
-        return tuple(sorted(entry.name for entry in FORWARDING.iterdir()))
+        return tuple(sorted(entry.name for entry in forwarding_notes().iterdir()))
     except FileNotFoundError:
         return ()
 
@@ -165,15 +168,15 @@ def _stop_forwarding() -> None:
         with contextlib.suppress(FileNotFoundError):  # the device is gone
             if not host_is_router:
                 netns_links.set_kernel(f"ipv4/conf/{device}/forwarding", "0")
-        (FORWARDING / device).unlink(missing_ok=True)
+        (forwarding_notes() / device).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
-        FORWARDING.rmdir()
+        forwarding_notes().rmdir()
 
 
 @contextmanager
 def _alone_on_this_host() -> Iterator[None]:
     """Servers with different state directories choose from one pool of addresses."""
     vpc_names.RUNTIME.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with (Path(vpc_names.RUNTIME) / "lock").open("w") as lock:
+    with (vpc_names.RUNTIME / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
