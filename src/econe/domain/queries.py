@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -41,9 +41,11 @@ class Query:
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """An id and the version of its row: together they name what a view of it shows."""
+class Key(NamedTuple):
+    """An id and the version of its row: together they name what a view of it shows.
+
+    A tuple, because listings make, hash and compare these by the hundred.
+    """
 
     id: str
     version: int
