@@ -19,9 +19,16 @@ FULL_BYTES: Final = 64 * 1024 * 1024
 
 
 class Lines(logging.Formatter):
+    _second = 0
+    _head = ""
+    """The time as text, made once a second."""
+
     def format(self, record: logging.LogRecord) -> str:
-        head = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        text = f"{head}.{int(record.msecs):03d}Z {record.levelname.lower()} {record.getMessage()}"
+        if int(record.created) != self._second:
+            self._second = int(record.created)
+            self._head = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self._second))
+        level = record.levelname.lower()
+        text = f"{self._head}.{int(record.msecs):03d}Z {level} {record.getMessage()}"
         if record.exc_info:
             # The traceback stays with its line: every further line begins with blanks.
             text += "\n" + self.formatException(record.exc_info)
@@ -72,6 +79,7 @@ def log_to(path: Path | None) -> None:
     handler.setFormatter(Lines())
     # What our lines do not show need not be found out for each of them.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = ""  # where in the source a line comes from (logging's own documentation)
     logging.raiseExceptions = False
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

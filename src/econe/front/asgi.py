@@ -10,7 +10,6 @@ pool of threads. Uploads are streamed (front/uploads.py).
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -19,6 +18,7 @@ from econe.front.body import Body, Disconnected, TooLarge, TooSlow
 from econe.front.messages import Answer, Incoming, new_request_id, refused
 from econe.front.pipeline import Pipeline
 from econe.front.uploads import Uploads, is_upload
+from econe.front.workers import Workers
 from econe.settings import Images
 from econe.settings import Server as ServerSettings
 
@@ -50,11 +50,11 @@ class Application:
         self._most_head = server.max_header_kib * 1024
         self._most_body = server.max_body_kib * 1024
         self._body_timeout_s = server.body_timeout_s
-        self._threads = ThreadPoolExecutor(server.threads, "request")
+        self._workers = Workers(server.threads, "request")
         self._uploads = Uploads(pipeline, vault, server, images)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._workers.close()
         self._uploads.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,10 +98,7 @@ class Application:
             return refused(
                 "RequestTimeout", "The request's body did not arrive in time", 408, hang_up=True
             )
-        answering = asyncio.get_running_loop().run_in_executor(
-            self._threads, self._pipeline.answer, incoming
-        )
-        return await answering
+        return await self._workers.do(self._pipeline.answer, incoming)
 
     def _say_health(self, method: str) -> Answer:
         if method not in ("GET", "HEAD"):

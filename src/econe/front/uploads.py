@@ -9,23 +9,21 @@ the file reaches the disk, and nothing is left of an upload that does not come t
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
 from econe.domain.images import Content
 from econe.domain.ports import Upload, Vault
 from econe.front.body import Body, Disconnected, TooLarge, TooSlow
 from econe.front.messages import Answer, Incoming, refused
 from econe.front.pipeline import UPLOAD, Exchange, Pipeline
+from econe.front.workers import Workers
 from econe.settings import Images
 from econe.settings import Server as ServerSettings
 from econe.wire.multipart import Event, Field, FileBegin, FileChunk, Reader
 from econe.wire.refusal import Refusal
-
-T = TypeVar("T")
 
 BATCH_BYTES: Final = 1024 * 1024
 """Written at once. One batch is written while the next one arrives; so much is held, not more."""
@@ -63,12 +61,12 @@ class Uploads:
         self._silence_s = server.body_timeout_s
         self._most_fields = server.max_body_kib * 1024
         self._most = images.max_upload_gib * 1024**3
-        self._writers = ThreadPoolExecutor(WRITERS, "upload")
-        self._provers = ThreadPoolExecutor(PROVERS, "prove")
+        self._writers = Workers(WRITERS, "upload")
+        self._provers = Workers(PROVERS, "prove")
 
     def close(self) -> None:
-        for pool in (self._writers, self._provers):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._writers.close()
+        self._provers.close()
 
     async def take(self, incoming: Incoming, body: Body) -> Answer:
         """Raises TooLarge, TooSlow and Disconnected only before the caller is proven."""
@@ -83,7 +81,7 @@ class Uploads:
         else:
             file = body.parts(self._most, silence_s=self._silence_s)
         incoming = replace(incoming, is_upload=True)
-        admitted = await self._off(self._writers, self._pipeline.admit, incoming)
+        admitted = await self._writers.do(self._pipeline.admit, incoming)
         return admitted if isinstance(admitted, Answer) else await self._keep(admitted, file)
 
     async def _keep(self, exchange: Exchange, file: AsyncIterator[bytes]) -> Answer:
@@ -91,10 +89,10 @@ class Uploads:
         refuse = self._pipeline.refuse
         keeping: _Keeping | None = None
         try:
-            upload = await self._off(self._writers, self._vault.receive)
+            upload = await self._writers.do(self._vault.receive)
             keeping = _Keeping(upload, exchange.claim.body_sha256, self._writers)
             await keeping.fill(file)
-            content = await self._off(self._provers, keeping.finish)
+            content = await self._provers.do(keeping.finish)
         except TooSlow:
             return replace(refuse(exchange, TOO_SLOW), hang_up=True)
         except TooLarge:
@@ -107,11 +105,7 @@ class Uploads:
         finally:
             if keeping is not None:
                 await keeping.end()
-        return await self._off(self._writers, self._pipeline.complete, exchange, content)
-
-    async def _off(self, pool: ThreadPoolExecutor, work: Callable[..., T], *given: object) -> T:
-        """Off the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(pool, work, *given)
+        return await self._writers.do(self._pipeline.complete, exchange, content)
 
 
 class _Form:
@@ -152,7 +146,7 @@ class _Form:
 class _Keeping:
     """One file on its way into the vault. While one batch is written the next one is received."""
 
-    def __init__(self, upload: Upload, promised: str | None, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, upload: Upload, promised: str | None, pool: Workers) -> None:
         self._upload, self._promised, self._pool = upload, promised, pool
         self._sha256 = hashlib.sha256()
         self._writing: asyncio.Future[None] | None = None
@@ -171,9 +165,7 @@ class _Keeping:
 
     async def _write(self, batch: list[bytes]) -> None:
         await self._written()
-        self._writing = asyncio.get_running_loop().run_in_executor(
-            self._pool, self._write_now, batch
-        )
+        self._writing = self._pool.do(self._write_now, batch)
 
     async def _written(self) -> None:
         writing, self._writing = self._writing, None
@@ -199,4 +191,4 @@ class _Keeping:
         """Leave nothing, whatever happened; a finished upload is not touched by this."""
         with suppress(Exception):  # told already to whoever waits for fill()
             await self._written()
-        await asyncio.get_running_loop().run_in_executor(self._pool, self._upload.abort)
+        await self._pool.do(self._upload.abort)
