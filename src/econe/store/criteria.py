@@ -203,7 +203,7 @@ def _literal(pattern: str) -> str | None:
 @lru_cache(maxsize=1024)
 def listing(noun: Noun[Any], shape: Shape) -> Statement:
     """SELECT id, version, group of what fits, in the order of ids."""
-    owned = "account" if shape.account else "viewer" if shape.viewer else ""
+    owned = "viewer" if shape.viewer else "account" if shape.account else ""
     fits: Select[Any] | CompoundSelect[Any] = _arm(noun, shape, owned)
     if shape.viewer:
         public = noun.table.c.public == literal_column("1")
