@@ -4,6 +4,7 @@ import fnmatch
 import gzip
 import json
 import re
+import sqlite3
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
@@ -23,6 +24,7 @@ from econe.actions.tags import TAG_FILTERS
 from econe.actions.types import TYPE_FILTERS
 from econe.domain.faults import Invalid, LimitExceeded, Noun
 from econe.domain.queries import literally
+from econe.store.dialect import Sqlite
 
 TEXTS = st.text(alphabet="ab*?\\[]", max_size=12)
 
@@ -49,10 +51,6 @@ def test_a_star_is_any_run(before, between, after):
 
 @given(TEXTS, TEXTS)
 def test_the_store_compares_as_we_do(pattern, text):
-    import sqlite3
-
-    from econe.store.dialect import Sqlite
-
     globbed = json.loads(Sqlite().patterns([pattern]))[0]
     (found,) = sqlite3.connect(":memory:").execute("SELECT ? GLOB ?", (text, globbed)).fetchone()
     assert bool(found) is matches([pattern], text)

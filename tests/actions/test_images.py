@@ -1,0 +1,145 @@
+from dataclasses import replace
+
+import pytest
+from tests.support.desk import refused
+
+from econe.domain.faults import Conflict, Malformed, Missing, NotFound, Noun
+
+
+def only(name, *values):
+    return {"Filters": [{"Name": name, "Values": list(values)}]}
+
+
+def shown(desk, **asked):
+    return [image["ImageId"] for image in desk("DescribeImages", **asked)["Images"]]
+
+
+def publish(desk, image):
+    with desk.store.writing() as tx:
+        tx.images.save(replace(tx.images.get(image), public=True))
+    return image
+
+
+def test_the_guides_table_can_be_printed(helen):
+    helen.image()
+    (view,) = helen("DescribeImages")["Images"]
+    assert view["ImageOwnerAlias"] == "helen"
+    assert view["ImageId"] == "ami-00000001"
+    assert view["State"] == "available"
+    assert view["Public"] is False
+    assert view["ImageLocation"] == "19ead5de585f43282acab4060bfb7a07"
+    assert view["CreationDate"] == "2026-11-23T16:00:00.000Z"
+    assert view["BlockDeviceMappings"][0]["DeviceName"] == view["RootDeviceName"]
+
+
+def test_only_registered_images_are_listed(helen):
+    first, second = helen.image(), helen.image(registered=False)
+    assert shown(helen) == [first]
+    assert shown(helen, **only("registered", "false")) == [second]
+    assert shown(helen, **only("registered", "true", "false")) == [first, second]
+    with refused(NotFound, Noun.IMAGE, second):
+        helen("DescribeImages", ImageIds=[first, second])
+    assert shown(helen, ImageIds=[second], **only("registered", "false")) == [second]
+
+
+def test_a_deregistered_image_is_not_listed_at_all(helen):
+    image = helen.image()
+    helen("DeregisterImage", ImageId=image)
+    assert shown(helen) == shown(helen, **only("registered", "false")) == []
+    with refused(NotFound, Noun.IMAGE):
+        helen("DescribeImages", ImageIds=[image])
+
+
+def test_public_images_of_others_are_listed_with_their_owners_name(helen, paris):
+    mine, theirs = helen.image(), publish(paris, paris.image())
+    paris.image()
+    assert shown(helen) == [mine, theirs]
+    views = helen("DescribeImages")["Images"]
+    assert [view["ImageOwnerAlias"] for view in views] == ["helen", "paris"]
+    with refused(NotFound, Noun.IMAGE):
+        helen("DescribeImages", ImageIds=["ami-00000003"])
+
+
+@pytest.mark.parametrize(
+    ("owners", "wanted"),
+    [
+        (["self"], "m"),
+        (["111122223333"], "m"),
+        (["helen"], "m"),
+        (["444455556666"], "t"),
+        (["paris"], "t"),
+        (["self", "paris"], "mt"),
+        (["amazon"], ""),
+        (["amazon", "self"], "m"),
+        (["nobody"], ""),
+        (["000000000000"], ""),
+        ([], "mt"),
+    ],
+)
+def test_owners_are_self_numbers_or_names(helen, paris, owners, wanted):
+    images = {"m": helen.image(), "t": publish(paris, paris.image())}
+    assert shown(helen, Owners=owners) == [images[letter] for letter in wanted]
+
+
+def test_a_number_that_is_no_account_is_malformed(helen):
+    with refused(Malformed, Noun.ACCOUNT):
+        helen("DescribeImages", Owners=["1234"])
+
+
+def test_executable_users(helen, paris):
+    mine, theirs = helen.image(), publish(paris, paris.image())
+    assert shown(helen, ExecutableUsers=["all"]) == [theirs]
+    assert shown(helen, ExecutableUsers=["self"]) == []
+    assert mine not in shown(helen, ExecutableUsers=["all", "self"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("architecture", "x86_64", True),
+        ("block-device-mapping.device-name", "/dev/sda1", True),
+        ("block-device-mapping.volume-size", "3", True),
+        ("block-device-mapping.snapshot-id", "*", False),
+        ("boot-mode", "legacy-bios", True),
+        ("creation-date", "2026-11-23T*", True),
+        ("creation-date", "2026-11-24*", False),
+        ("description", "*", True),
+        ("hypervisor", "xen", True),
+        ("image-id", "ami-*1", True),
+        ("image-type", "machine", True),
+        ("is-public", "false", True),
+        ("is-public", "true", False),
+        ("manifest-location", "19ead*", True),
+        ("name", "gen?oo", True),
+        ("owner-alias", "helen", True),
+        ("owner-id", "111122223333", True),
+        ("platform", "windows", False),
+        ("root-device-name", "/dev/sda1", True),
+        ("root-device-type", "ebs", True),
+        ("state", "available", True),
+        ("state", "pending", False),
+        ("tag:os", "gen*", True),
+        ("tag:os", "debian", False),
+        ("tag-key", "os", True),
+        ("virtualization-type", "hvm", True),
+    ],
+)
+def test_image_filters(helen, name, value, found):
+    image = helen.image(gib=3)
+    tags = [{"ResourceType": "image", "Tags": [{"Key": "os", "Value": "gentoo"}]}]
+    helen("RegisterImage", ImageLocation=image, Name="gentoo", TagSpecifications=tags)
+    assert bool(shown(helen, **only(name, value))) is found
+
+
+def test_images_come_in_pages(helen):
+    made = [helen.image() for _ in range(5)]
+    first = helen("DescribeImages", MaxResults=3)
+    assert [view["ImageId"] for view in first["Images"]] == made[:3]
+    assert shown(helen, MaxResults=3, NextToken=first["NextToken"]) == made[3:]
+    with refused(Conflict, Noun.PARAMETER):
+        helen("DescribeImages", MaxResults=3, ImageIds=made)
+
+
+def test_an_upload_without_a_file_is_refused(helen):
+    with refused(Missing, Noun.PARAMETER, "disk image"):
+        helen("UploadImage")

@@ -1,0 +1,129 @@
+"""Every answer against the model: names, kinds and enums. An unknown member is an error."""
+
+from datetime import datetime
+
+import pytest
+
+import econe.actions  # noqa: F401 - registers the handlers
+from econe.actions.registry import HANDLERS
+from econe.domain.images import Content, DiskFormat
+from econe.wire import model
+
+SERVICE = model.load()
+KINDS = {
+    "boolean": bool,
+    "double": float,
+    "integer": int,
+    "long": int,
+    "string": str,
+    "timestamp": datetime,
+}
+RELAXED = {"InstanceType"}
+"""Enums that are longer at Amazon than in any one release of botocore."""
+
+
+def misfits(value, shape, path=""):
+    """What in the answer the model does not describe."""
+    value = getattr(value, "structure", value)
+    if shape.type_name == "structure":
+        for name, inner in value.items():
+            if name not in shape.members:
+                yield f"{path}.{name}: unknown member"
+            else:
+                yield from misfits(inner, shape.members[name], f"{path}.{name}")
+    elif shape.type_name == "list":
+        if not isinstance(value, list):
+            yield f"{path}: not a list"
+        for each in value:
+            yield from misfits(each, shape.member, f"{path}[]")
+    elif type(value) is not KINDS[shape.type_name]:
+        yield f"{path}: {value!r} is no {shape.type_name}"
+    elif shape.type_name == "string" and value not in (enum_of(shape) or [value]):
+        yield f"{path}: {value!r} is not in the enum"
+
+
+def enum_of(shape):
+    return [] if shape.name in RELAXED else shape.enum
+
+
+ANSWERS = {
+    "CreateKeyPair": lambda d: d("CreateKeyPair", KeyName="k", KeyType="ed25519"),
+    "CreateTags": lambda d: d("CreateTags", Resources=d.launch(), Tags=[{"Key": "a"}]),
+    "DeleteKeyPair": lambda d: d("DeleteKeyPair", KeyName="mykey"),
+    "DeleteTags": lambda d: d("DeleteTags", Resources=d.launch()),
+    "DeregisterImage": lambda d: d("DeregisterImage", ImageId=d.image()),
+    "ImportKeyPair": lambda d: d(
+        "ImportKeyPair",
+        KeyName="k",
+        PublicKeyMaterial=d.cloud.key_maker.make("ed25519").public_key.encode(),
+        TagSpecifications=[{"ResourceType": "key-pair", "Tags": [{"Key": "a"}]}],
+    ),
+    "GetConsoleOutput": lambda d: d("GetConsoleOutput", InstanceId=d.launch()[0]),
+    "RebootInstances": lambda d: d("RebootInstances", InstanceIds=d.running()),
+    "RegisterImage": lambda d: d("RegisterImage", ImageLocation=d.image()),
+    "RunInstances": lambda d: d("RunInstances", ImageId=d.image(), MinCount=1, MaxCount=2),
+    "StartInstances": lambda d: d("StartInstances", InstanceIds=d.launch()),
+    "StopInstances": lambda d: d("StopInstances", InstanceIds=d.launch()),
+    "TerminateInstances": lambda d: d("TerminateInstances", InstanceIds=d.launch()),
+    "UploadImage": lambda d: d("UploadImage", content=Content("0" * 32, DiskFormat.RAW, 1, 1)),
+    "DescribeInstanceStatus": lambda d: d("DescribeInstanceStatus", IncludeAllInstances=True),
+    "DescribeKeyPairs": lambda d: d("DescribeKeyPairs", IncludePublicKey=True),
+}
+
+
+@pytest.fixture
+def busy(helen):
+    """Something of everything, in every state."""
+    helen("CreateKeyPair", KeyName="mykey", KeyType="ed25519")
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "web"}]}]
+    helen.launch(KeyName="mykey", TagSpecifications=tags)
+    helen.running(2)
+    ids = helen.running(3)
+    helen("StopInstances", InstanceIds=ids)
+    helen.halted(ids[1:])
+    helen("TerminateInstances", InstanceIds=ids[2:])
+    helen.terminated()
+    (written,) = helen.running()
+    helen.consoles.written[written] = (b"login:", helen.now)
+    return helen
+
+
+@pytest.mark.parametrize("action", sorted(HANDLERS))
+def test_an_answer_has_the_models_members_only(busy, action):
+    answer = ANSWERS.get(action, lambda desk: desk(action))(busy)
+    output = SERVICE.operation(action).output_shape
+    if output is None:
+        assert answer == {}
+    else:
+        assert list(misfits(answer, output)) == []
+
+
+@pytest.mark.parametrize("action", sorted(HANDLERS))
+def test_what_a_handler_takes_is_in_the_model(action):
+    unknown = []
+    for path in HANDLERS[action].takes:
+        shape = SERVICE.operation(action).input_shape
+        for name in path.split("."):
+            while shape.type_name == "list":
+                shape = shape.member
+            if shape.type_name != "structure" or name not in shape.members:
+                unknown.append(path)
+                break
+            shape = shape.members[name]
+    assert unknown == []
+
+
+def test_all_actions_that_change_things_say_so():
+    reading = {name for name, handler in HANDLERS.items() if not handler.writes}
+    assert all(name.startswith(("Describe", "Get")) for name in reading)
+    assert not any(name.startswith(("Describe", "Get")) for name in HANDLERS.keys() - reading)
+
+
+def test_the_misfit_finder_finds_misfits():
+    output = SERVICE.operation("DescribeInstances").output_shape
+    view = {"Reservations": [{"Elephant": 1, "OwnerId": 5, "Instances": {}}]}
+    assert list(misfits(view, output)) == [
+        ".Reservations[].Elephant: unknown member",
+        ".Reservations[].OwnerId: 5 is no string",
+        ".Reservations[].Instances: not a list",
+    ]
