@@ -175,10 +175,10 @@ def _where(pid: int | None, url: str) -> str:
     return (f", process {pid}" if pid else "") + (f", on {url}" if url else "")
 
 
-def _check(_: Settings, __: argparse.Namespace) -> int:
+def _check(settings: Settings, _: argparse.Namespace) -> int:
     from econe.engines.qemu.check import report  # late: it loads the engine
 
-    for finding in report():
+    for finding in report(settings.state, settings.qemu):
         print(f"{'yes' if finding.ok else 'no ':3}  {finding.name}: {finding.said}")
     return 0
 
