@@ -120,8 +120,10 @@ def test_register_takes_the_id_or_its_number(cloud, run, given):
     assert cloud.asked[0]["ImageLocation"] == "ami-00000001"
 
 
-def test_the_short_id_is_left_to_the_cloud():
-    assert image_id("ami-1") == "ami-1"
+def test_short_ids_become_long_and_others_are_left_to_the_cloud():
+    assert image_id("ami-1") == image_id("1") == image_id("00000001") == "ami-00000001"
+    assert image_id("123456789") == "ami-123456789"
+    assert image_id("ami-0123456789abcdef0") == "ami-0123456789abcdef0"
     assert image_id("nonsense") == "nonsense"
     assert image_id("²") == "²"
 

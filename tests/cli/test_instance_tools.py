@@ -270,7 +270,7 @@ def test_changes_are_told_with_the_state_before(cloud, run, tool, action, doing)
 
 def test_reboot_is_told_alike(cloud, run):
     cloud.answers = [xml("<R><return>true</return></R>")]
-    assert run(REBOOT_INSTANCES, "i-1").out == "Success: Rebooting i-1 in running state\n"
+    assert run(REBOOT_INSTANCES, "i-1").out == "Success: Rebooting i-00000001 in running state\n"
 
 
 def test_stop_can_cut_the_power(cloud, run):

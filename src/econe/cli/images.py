@@ -10,6 +10,7 @@ from econe.cli.tool import (
     Example,
     Tool,
     any_arguments,
+    long_id,
     numbered,
     one_argument,
 )
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def image_id(text: str) -> str:
     """OpenNebula's tools took the bare number of an image too."""
-    return f"ami-{int(text):08d}" if text.isascii() and text.isdigit() and len(text) < 9 else text
+    return long_id(f"ami-{text}" if text.isascii() and text.isdigit() else text, "ami")
 
 
 # --- econe-register ----------------------------------------------------------------------

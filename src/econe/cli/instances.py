@@ -17,6 +17,7 @@ from econe.cli.tool import (
     Tool,
     UsageError,
     any_arguments,
+    long_id,
     numbered,
     one_argument,
     several_arguments,
@@ -326,7 +327,9 @@ def _reboot(asked: Asked, session: Session) -> None:
     if asked.has("json"):
         show_json(answer)
     else:
-        show_lines(f"Success: Rebooting {printable(id_)} in running state" for id_ in ids)
+        show_lines(
+            f"Success: Rebooting {printable(long_id(id_, 'i'))} in running state" for id_ in ids
+        )
 
 
 REBOOT_INSTANCES = Tool(

@@ -185,6 +185,13 @@ def any_arguments(asked: Asked) -> list[str]:
     return [part for word in asked.arguments for part in word.replace(",", " ").split()]
 
 
+def long_id(text: str, prefix: str) -> str:
+    """`i-15` in the form that the cloud writes, `i-00000015`; anything else as it is."""
+    number = text.removeprefix(f"{prefix}-")
+    short = number.isascii() and number.isdigit() and len(number) < 8
+    return f"{prefix}-{number:0>8}" if short else text
+
+
 def numbered(name: str, values: Sequence[str]) -> list[tuple[str, str]]:
     """EC2's lists: InstanceId.1, InstanceId.2 and so on."""
     return [(f"{name}.{at}", value) for at, value in enumerate(values, start=1)]
