@@ -151,6 +151,33 @@ def test_a_reader_that_has_enough_is_no_error_message(cloud):
     assert len(done.stdout.splitlines()) == 1
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(("word", "status"), [("", 0), ("--no", 2)])
+def test_closed_streams_are_no_crash(cloud, closed, word, status):
+    cloud.answers = [EMPTY]
+    done = subprocess.run(
+        ["sh", "-c", f"exec {BIN}/econe-describe-instances -H {word} {closed}"],
+        env=environment(cloud),
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == status
+    assert b"Traceback" not in done.stderr
+    assert b"unknown" not in done.stdout
+
+
+def test_a_terminal_that_cannot_show_a_name_shows_question_marks(cloud):
+    item = "<item><imageId>ami-1</imageId><imageOwnerAlias>hélène</imageOwnerAlias></item>"
+    cloud.answers = [xml(f"<R><imagesSet>{item}</imagesSet></R>")]
+    done = subprocess.run(
+        [BIN / "econe-describe-images"],
+        env={**environment(cloud), "PYTHONIOENCODING": "ascii"},
+        check=True,
+        capture_output=True,
+    )
+    assert done.stdout.startswith(b"h?l?ne ")
+
+
 def test_a_full_disk_is_told(cloud):
     cloud.answers = [EMPTY]
     with Path("/dev/full").open("wb") as full:

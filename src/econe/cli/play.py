@@ -6,6 +6,7 @@ cannot be meant; 130 interrupted. (The old tools printed errors to standard outp
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,27 @@ if TYPE_CHECKING:
 
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+
+
+def run_command(tool: Tool) -> NoReturn:
+    """The whole life of a process that is `tool`."""
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:  # it was closed: what is written must not go elsewhere
+            setattr(sys, name, os.fdopen(_nowhere(descriptor), "w"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a name shows `?`
+    leave(play(tool))
+
+
+def leave(status: int) -> NoReturn:
+    """End the process here and now: taking the interpreter down in order takes 4 ms, and there is
+    nothing left to be done in order."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            status = status or FAILED
+    os._exit(status)
 
 
 def play(
@@ -45,21 +67,10 @@ def play(
     except BrokenPipeError:
         # Whoever read our output has enough of it. What is left in the buffer must not be flushed
         # into the closed pipe again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _nowhere(sys.stdout.fileno())
         return FAILED
     except OSError as error:
         return _complain(tool, f"cannot write the answer: {error.strerror or error}", FAILED)
-
-
-def leave(status: int) -> NoReturn:
-    """End the process here and now: taking the interpreter down in order takes 4 ms, and there is
-    nothing left to be done in order."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            status = status or FAILED
-    os._exit(status)
 
 
 def _act(tool: Tool, words: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -92,6 +103,11 @@ def _session(asked: Asked, environ: Mapping[str, str]) -> Session:
         credentials.secret_key,
         environ=environ,
     )
+
+
+def _nowhere(descriptor: int) -> int:
+    """Have the descriptor lead to /dev/null."""
+    return os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def _complain(tool: Tool, message: str, status: int) -> int:

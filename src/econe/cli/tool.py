@@ -74,10 +74,10 @@ class Tool:
         self.options, self.examples = options, examples
 
     def __call__(self) -> NoReturn:
-        """What the installed command calls. Does not return: see play.leave."""
-        from econe.cli.play import leave, play  # which imports this module
+        """What the installed command calls."""
+        from econe.cli.play import run_command  # which imports this module
 
-        leave(play(self))
+        run_command(self)
 
 
 class UsageError(Exception):
