@@ -57,19 +57,26 @@ class SimulatedMachines:
     def start(self, spec: MachineSpec) -> None:
         """Refuses a machine that was not defined, or that its network does not know."""
         with self._world.script.call("machines.start"):
-            if self._delay_s > 0:
+            if self._delay_s > 0 and not self._runs(spec.id):
                 self._closed.wait(self._delay_s)
             with self._world.lock:
-                machine = self._world.machines.get(spec.id)
-                if machine is None:
-                    raise EngineRefused("The machine does not exist.", hidden=spec.id)
-                for nic in spec.nics:
-                    if nic.interface_id not in self._world.networks.get(nic.network.vpc_id, {}):
-                        raise EngineRefused(
-                            "The network does not know this machine.", hidden=nic.interface_id
-                        )
-                if machine.phase is not Phase.RUNNING:
+                self._check(spec)
+                if not self._runs(spec.id):
                     self._world.boot(spec.id)
+
+    def _runs(self, instance_id: str) -> bool:
+        with self._world.lock:
+            machine = self._world.machines.get(instance_id)
+            return machine is not None and machine.phase is Phase.RUNNING
+
+    def _check(self, spec: MachineSpec) -> None:
+        if spec.id not in self._world.machines:
+            raise EngineRefused("The machine does not exist.", hidden=spec.id)
+        for nic in spec.nics:
+            if nic.interface_id not in self._world.networks.get(nic.network.vpc_id, {}):
+                raise EngineRefused(
+                    "The network does not know this machine.", hidden=nic.interface_id
+                )
 
     def shut_down(self, instance_id: str) -> None:
         with self._world.script.call("machines.shut_down"), self._world.lock:
