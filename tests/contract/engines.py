@@ -95,7 +95,7 @@ class Shelf:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        directory.mkdir()
+        directory.mkdir(exist_ok=True)
 
     def put(self, guest: Guest) -> str:
         location = guest.value.ljust(32, "0")
@@ -109,22 +109,16 @@ class Shelf:
 
 
 class ClosedDoor:
-    """A metadata server that answers nobody."""
-
-    def __init__(self) -> None:
-        self._sockets: dict[str, socket.socket] = {}
+    """A metadata server that nobody reaches."""
 
     def serve(self, owner: str, listening: socket.socket) -> None:
-        self.drop(owner)
-        self._sockets[owner] = listening
+        listening.close()
 
     def drop(self, owner: str) -> None:
-        if owner in self._sockets:
-            self._sockets.pop(owner).close()
+        pass
 
-    def close(self) -> None:
-        for owner in list(self._sockets):
-            self.drop(owner)
+
+STAND_SETTINGS = Qemu(reboot_grace_s=0.5)
 
 
 class QemuStand:
@@ -134,9 +128,10 @@ class QemuStand:
     speaks = True
     network: str
 
-    def __init__(self, directory: Path) -> None:
-        self._state = directory / "state"
-        self._shelf = Shelf(directory / "shelf")
+    def __init__(self, directory: Path, settings: Qemu = STAND_SETTINGS) -> None:
+        self.settings = settings
+        self.state = directory / "state"
+        self.shelf = Shelf(directory / "shelf")
         self._door = ClosedDoor()
         self._engine: Engine | None = None
         self._pokes = 0
@@ -145,20 +140,19 @@ class QemuStand:
         from econe.engines.qemu import network_check
         from econe.engines.qemu.engine import QemuEngine
 
-        self._close()
+        self.close()
         choice = network_check.choose(self.network)
-        networks = network_check.build(choice, self._state, "ec2.internal", self._door)
+        networks = network_check.build(choice, self.state, "ec2.internal", self._door)
         networks.open()
-        settings = Qemu(reboot_grace_s=0.5)
-        self._engine = QemuEngine(self._state, settings, self._shelf, networks)  # type: ignore[arg-type]
+        self._engine = QemuEngine(self.state, self.settings, self.shelf, networks)  # type: ignore[arg-type]
         self._engine.open(self._poked)
         return self._engine
 
     def spec(self, number: int = 1, guest: Guest = Guest.OBEDIENT) -> MachineSpec:
-        return machine(number, location=self._shelf.put(guest), network=STAND_NETWORK)
+        return machine(number, location=self.shelf.put(guest), network=STAND_NETWORK)
 
     def kill(self, instance_id: str) -> None:
-        pid = int((self._state / "instances" / instance_id / "pid").read_text())
+        pid = int((self.state / "instances" / instance_id / "pid").read_text())
         os.kill(pid, signal.SIGKILL)
 
     def pokes(self) -> int:
@@ -170,10 +164,9 @@ class QemuStand:
             engine.machines.destroy(instance_id)
         for vpc_id in engine.networks.look():
             engine.networks.remove(vpc_id)
-        self._close()
-        self._door.close()
+        self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
         if self._engine is not None:
             self._engine.close()
             self._engine.networks.close()

@@ -73,7 +73,9 @@ def _kvm(settings: Qemu) -> Finding:
 def _guest_users(settings: Qemu) -> Finding:
     if _own_users(settings):
         return Finding(
-            "guest users", True, f"each guest runs as a user of its own, from {settings.uid_base} on"
+            "guest users",
+            True,
+            f"each guest runs as a user of its own, from {settings.uid_base} on",
         )
     why = "qemu.uid_base is 0" if os.geteuid() == 0 else "the server does not run as root"
     return Finding("guest users", False, f"guests run as the server's user: {why}")

@@ -1,0 +1,60 @@
+import pytest
+from tests.support.machines import machine
+
+from econe.engines.qemu.place import Place, Power, Record, place_of, places, write_whole
+
+
+@pytest.fixture
+def place(tmp_path) -> Place:
+    place = place_of(tmp_path / "instances", "i-00000001")
+    place.path.mkdir(parents=True)
+    return place
+
+
+def test_records_are_read_as_they_were_written(place):
+    record = Record("ec2…", machine().nics)
+    assert place.read_record() is None
+    place.write_record(record)
+    assert place.read_record() == record
+    place.write_power(Power("127.0.0.1:22000"))
+    assert place.read_power() == Power("127.0.0.1:22000")
+
+
+def test_a_record_that_was_not_finished_is_none(place, monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda fd: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        place.write_power(Power("x"))
+    assert place.read_power() is None
+
+
+@pytest.mark.parametrize("content", ["", "abc", "-1", "12x"])
+def test_a_damaged_pid_file_is_as_none(place, content):
+    place.pid.write_text(content)
+    assert place.read_pid() is None
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "i-1", "i-0000000g", "i-00000001/x", "vol-00000001"]
+)
+def test_what_is_no_instance_id_names_no_place(tmp_path, name):
+    with pytest.raises(ValueError, match="no instance id"):
+        place_of(tmp_path, name)
+
+
+def test_only_directories_with_an_instances_name_are_places(tmp_path):
+    assert list(places(tmp_path / "none")) == []
+    (tmp_path / "i-00000001").mkdir()
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "i-00000002").write_text("")
+    (tmp_path / "i-00000003").symlink_to(tmp_path)
+    assert [place.id for place in places(tmp_path)] == ["i-00000001"]
+
+
+def test_clearing_leaves_what_is_kept_and_removes_the_spec_last(place, monkeypatch):
+    order = []
+    monkeypatch.setattr("econe.engines.qemu.place._remove", lambda path: order.append(path.name))
+    for name in ("spec.json", "console.log", "zzz", "aaa"):
+        write_whole(place.path / name, "x")
+    place.clear(frozenset({"console.log"}))
+    assert sorted(order[:-1]) == ["aaa", "zzz"]
+    assert order[-1] == "spec.json"
