@@ -10,7 +10,7 @@ from econe.actions.pages import PageAsked, read_page
 from econe.domain.faults import NotFound, Noun
 from econe.domain.ids import read_id
 from econe.domain.ports import Rows, Transaction
-from econe.domain.queries import Query
+from econe.domain.queries import Criterion, Query
 
 Row = TypeVar("Row")
 View = dict[str, Any]
@@ -30,8 +30,8 @@ class Listing(Generic[Row]):
     """The member that carries ids."""
     rows: Callable[[Transaction], Rows[Row]]
     table: Table
-    least: int = 5
-    most: int = 1000
+    extra: tuple[Criterion, ...] = ()
+    """Further conditions of one request."""
 
 
 def describe(
@@ -39,16 +39,14 @@ def describe(
 ) -> tuple[list[View], str | None]:
     """The views of the account's rows that the request asks for, and the token of the next page."""
     sieve = read_filters(asked, listing.table)
-    page = read_page(
-        ctx, asked, listing.action, least=listing.least, most=listing.most, alone=(listing.ids,)
-    )
+    page = read_page(ctx, asked, listing.action, alone=(listing.ids,))
     query = Query(
         account=ctx.account.number,
         ids=read_ids(listing.noun, asked.get(listing.ids)),
     )
     if query.ids is not None:
         check_ids(listing.rows(ctx.tx), query, listing.noun)
-    query = replace(query, criteria=sieve.criteria)
+    query = replace(query, criteria=(*sieve.criteria, *listing.extra))
     return gather(ctx, listing.rows(ctx.tx), query, sieve=sieve, page=page, show=show)
 
 
