@@ -25,7 +25,7 @@ def start_daemon(words: Sequence[str], log: Path) -> str:
     What it writes to stderr goes to the log, and is the reason if it ends instead. Raises Failed.
     """
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         errors = log.open("a+b")
     except OSError as problem:
         raise Failed(f"cannot use {log.parent}: {problem.strerror}") from problem
