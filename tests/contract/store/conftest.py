@@ -10,18 +10,26 @@ from tests.contract.store import made
 from econe.domain.ports import Store
 from econe.store import open_store
 
+Stand = Callable[[Path], Store]
+"""Opens the store whose state is in the directory, and makes it where there is none."""
+
 
 def sqlite_file(state: Path) -> Store:
     return open_store(state)
 
 
-@pytest.fixture(params=[sqlite_file], ids=lambda stand: stand.__name__)
-def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
+@pytest.fixture(scope="session", params=[sqlite_file], ids=lambda stand: stand.__name__)
+def stand(request: pytest.FixtureRequest) -> Stand:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def opening(stand: Stand, tmp_path: Path) -> Iterator[Callable[[], Store]]:
     """Opens the same store each time it is called, as one process after another would."""
     opened: list[Store] = []
 
     def open_again() -> Store:
-        opened.append(request.param(tmp_path / "state"))
+        opened.append(stand(tmp_path / "state"))
         return opened[-1]
 
     yield open_again

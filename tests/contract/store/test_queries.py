@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.contract.store import made
+from tests.contract.store.conftest import Stand
 from tests.contract.store.made import HELEN, JOHN, NOW, later
 
 from econe.domain.instances import InstanceState, MetadataOptions, Reason
@@ -15,7 +15,6 @@ from econe.domain.ports import Rows, Store, Transaction
 from econe.domain.queries import Criterion, Query
 from econe.domain.tags import Tag
 from econe.domain.volumes import VolumeState
-from econe.store import open_store
 
 
 def where(field: str, *patterns: str) -> Criterion:
@@ -295,9 +294,9 @@ TEXT = st.text(
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Store]:
+def kept(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> Iterable[Store]:
     """One store for all examples: making one takes longer than asking it."""
-    store = open_store(Path(tmp_path_factory.mktemp("wildcards")))
+    store = stand(tmp_path_factory.mktemp("wildcards"))
     with store.writing() as tx:
         made.found(tx)
         tx.images.add(made.image())

@@ -2,19 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.contract.store import made
+from tests.contract.store.conftest import Stand
 from tests.contract.store.made import HELEN
 
-from econe.domain.ports import Store, Transaction
+from econe.domain.ports import Stale, Store, Transaction
 from econe.domain.queries import Query
 from econe.domain.volumes import VolumeState
-from econe.store import open_store
 
 
 def row(tx: Transaction, noun: str, row_id: str) -> Any:
@@ -126,8 +125,6 @@ def test_tags_raise_the_version_of_what_they_hang_on(
 
 
 def test_a_save_over_a_row_whose_tags_changed_is_stale(launched: Store) -> None:
-    from econe.domain.ports import Stale
-
     with launched.writing() as tx:
         read = row(tx, "instances", "i-00000001")
         tx.tags.put(HELEN, "i-00000001", "instance", {"x": "y"})
@@ -172,15 +169,15 @@ def do(tx: Transaction, deed: tuple[Any, ...]) -> None:
             save("volumes", "vol-00000009", size_gib=size)(tx)
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.lists(DEEDS, max_size=3), st.booleans()), max_size=12))
 def test_an_id_and_a_version_never_name_two_contents(
-    tmp_path_factory: pytest.TempPathFactory, plan: list[tuple[list[tuple[Any, ...]], bool]]
+    stand: Stand,
+    tmp_path_factory: pytest.TempPathFactory,
+    plan: list[tuple[list[tuple[Any, ...]], bool]],
 ) -> None:
     """Also where transactions in between were undone: readers see only what was committed."""
-    store = open_store(Path(tmp_path_factory.mktemp("versions")))
+    store = stand(tmp_path_factory.mktemp("versions"))
     seen: dict[tuple[str, int], Any] = {}
     try:
         with store.writing() as tx:
