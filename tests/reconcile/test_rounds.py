@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from dataclasses import replace
 
 import pytest
 from tests.support.machines import machine
@@ -196,6 +197,23 @@ def test_a_termination_in_the_middle_of_a_launch_leaves_nothing(site: Site):
     site.settle()
     assert site.state(id_) is S.TERMINATED
     assert (site.world.machines, site.world.disks) == ({}, {})
+
+
+def test_where_a_machine_is_reached_is_known_while_it_runs(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    """As in QEMU's user-mode network, where ssh goes through a forwarded port."""
+    look = site.engine.machines.look
+    monkeypatch.setattr(
+        site.engine.machines,
+        "look",
+        lambda: {i: replace(s, address="127.0.0.1:2201") for i, s in look().items()},
+    )
+    (id_,) = site.running()
+    assert site.row(id_).reach == "127.0.0.1:2201"
+    site.stop(id_)
+    site.settle()
+    assert site.row(id_).reach == ""
 
 
 # --- stopping ----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from econe.domain import happenings, specs
 from econe.domain.faults import Fault
-from econe.domain.instances import Instance
+from econe.domain.instances import Instance, InstanceState
 from econe.domain.ports import (
     Clock,
     Engine,
@@ -274,6 +274,8 @@ class _Job:
                     after = happenings.gone(tx, row.id, now)
                 case _:
                     raise AssertionError(move)
+            if after is not None and after.reach and after.state is not InstanceState.RUNNING:
+                after = tx.instances.save(replace(after, reach=""))
         unlucky = move in (Move.SAY_DIED, Move.SAY_FAILED)
         self._log_report(move, row, after, self._how_it_died() if unlucky else None)
 
