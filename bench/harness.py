@@ -120,7 +120,7 @@ class Cloud:
             text=True,
         )
         image = json.loads(said.stdout)["imageId"]
-        self.ec2().register_image(ImageLocation=image)
+        self.ec2().register_image(Name="bench", ImageLocation=image)
         return str(image)
 
 

@@ -154,7 +154,7 @@ def prologue(story: Story) -> Path:
     )  # fmt: skip
     account = json.loads(told)
     print(f"helen is account {account['number']} with access key {account['access_key']}")
-    story.env |= {"AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
+    story.env |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
     story.pair = (account["access_key"], account["secret_key"])
     one_auth = story.desk / "one_auth"
     one_auth.write_text("helen:hello\n")
@@ -162,7 +162,10 @@ def prologue(story: Story) -> Path:
     story.env["ONE_AUTH"] = str(one_auth)
     story.start()
     disk = story.desk / "disk.img"
-    story.run(sys.executable, str(ROOT / "tools/tiny_image/build.py"), str(disk))
+    story.run(
+        sys.executable, str(ROOT / "tools/tiny_image/build.py"), str(disk),
+        "--cache", str(ROOT / ".cache/tiny-image"),
+    )  # fmt: skip
     return disk
 
 
@@ -322,7 +325,7 @@ The server goes on (process {story.server.pid}, state in {story.state}). To use 
   export EC2_URL={story.url} ONE_AUTH={story.env["ONE_AUTH"]}
   econe-describe-images -H
 
-  export AWS_ENDPOINT_URL={story.url} AWS_REGION=us-east-1
+  export AWS_ENDPOINT_URL={story.url} AWS_DEFAULT_REGION=us-east-1
   export AWS_ACCESS_KEY_ID={access} AWS_SECRET_ACCESS_KEY={secret}
   aws ec2 describe-instances
 

@@ -103,7 +103,7 @@ LABEL linux
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/econe/tiny-image")
+    parser.add_argument("--cache", type=Path, default=HERE.parent.parent / ".cache/tiny-image")
     asked = parser.parse_args()
     try:
         unpacked = fetch(asked.cache)
