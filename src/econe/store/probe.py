@@ -24,6 +24,8 @@ SECTOR = 512
 CHUNK = 1 << 20
 QEMU_IMG = "qemu-img"
 NOBODY = 65534
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The last is by our own limit on the length of files."""
 
 # More than this many bytes that are not zero from one compressed byte is no disk; real ones give
 # 2 to 20. A small file may do as it likes.
@@ -62,7 +64,7 @@ def main() -> None:
     except NoRoom:
         answer = {"full": True}
     except OSError as problem:
-        if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if problem.errno not in FULL:
             raise
         answer = {"full": True}
     print(json.dumps(answer))  # noqa: T201 - the answer
@@ -116,7 +118,10 @@ def examine(task: Task) -> dict[str, Any]:
         check_raw(file)
         virtual_bytes = os.path.getsize(file)  # noqa: PTH202
     else:
-        CHECKS[disk_format](file)
+        try:
+            CHECKS[disk_format](file)
+        except struct.error:
+            raise NotADisk(f"The {disk_format} image is cut off inside its header.") from None
         virtual_bytes = check_with_qemu(file, disk_format)
     if virtual_bytes > task.most_virtual_bytes:
         raise too_large(task)
@@ -269,7 +274,7 @@ def _unzstd(packed: BinaryIO) -> Iterator[bytes]:
         child = subprocess.Popen(
             command, stdin=packed, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise NotADisk(
             "The file is compressed with zstd, which this server cannot unpack: the program 'zstd' "
             "is not installed. Send it uncompressed, or as gz or xz."
@@ -352,8 +357,6 @@ def check_raw(file: str) -> None:
 def check_qcow2(file: str) -> None:
     """https://www.qemu.org/docs/master/interop/qcow2.html"""
     head = head_of(file, 104)
-    if len(head) < 72:
-        raise NotADisk("The qcow2 image is cut off inside its header.")
     version, backing_at = struct.unpack_from(">IQ", head, 4)
     (encryption,) = struct.unpack_from(">I", head, 32)
     if version not in (2, 3):
@@ -363,8 +366,6 @@ def check_qcow2(file: str) -> None:
     if encryption:
         raise NotADisk("The qcow2 image is encrypted.")
     if version == 3:
-        if len(head) < 104:
-            raise NotADisk("The qcow2 image is cut off inside its header.")
         (features,) = struct.unpack_from(">Q", head, 72)
         if features & 0b100:
             raise NotADisk("The qcow2 image keeps its data in another file.")
@@ -376,26 +377,26 @@ def check_vmdk(file: str) -> None:
     head = head_of(file, 44)
     if head.startswith(b"COWD"):
         raise NotADisk("The VMDK is of the old ESX form, which is not supported.")
-    if len(head) < 44:
-        raise NotADisk("The VMDK is cut off inside its header.")
     capacity, _, descriptor_at, descriptor_length = struct.unpack_from("<QQQQ", head, 12)
     if capacity == 0:
         raise NotADisk("The VMDK names other files as its extents. Send it as one file.")
-    if not descriptor_at:
-        raise NotADisk("The VMDK is one of several files of a disk. Send it as one file.")
     with open(file, "rb") as opened:  # noqa: PTH123
         opened.seek(min(descriptor_at * SECTOR, os.path.getsize(file)))  # noqa: PTH202
         descriptor = opened.read(min(descriptor_length, 2048) * SECTOR).lower()
+    if not descriptor_at or not descriptor.strip(b"\0"):
+        raise NotADisk("The VMDK is one of several files of a disk. Send it as one file.")
     if b"parentfilenamehint" in descriptor:
         raise NotADisk("The VMDK names a parent disk. Convert it to one that needs none.")
 
 
 def check_vdi(file: str) -> None:
     head = head_of(file, SECTOR)
-    if len(head) < SECTOR:
-        raise NotADisk("The VDI is cut off inside its header.")
     if head[0x1A8:0x1B8].strip(b"\0") or head[0x1B8:0x1C8].strip(b"\0"):
         raise NotADisk("The VDI names a parent disk. Convert it to one that needs none.")
+    (data_at,) = struct.unpack_from("<I", head, 0x158)
+    block_bytes, _, _, blocks = struct.unpack_from("<4I", head, 0x178)
+    if data_at + block_bytes * blocks > os.path.getsize(file):  # noqa: PTH202
+        raise NotADisk("The VDI is cut off before its end.")
 
 
 def check_vpc(file: str) -> None:
@@ -488,14 +489,15 @@ def qemu(words: list[str], otherwise: str, fine: tuple[int, ...] = (0,)) -> str:
             errors="replace",
             check=False,
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise NotADisk(
             "Only raw disk images can be taken: the program 'qemu-img' is not installed on this "
             "server."
         ) from None
     if done.returncode in fine:
         return done.stdout
-    if "No space left" in done.stderr or -done.returncode == signal.SIGXFSZ:
+    full = any(os.strerror(code) in done.stderr for code in FULL)
+    if full or -done.returncode == signal.SIGXFSZ:
         raise NoRoom
     if -done.returncode in (signal.SIGXCPU, signal.SIGKILL):
         raise NotADisk("The image takes too long to be examined.")
