@@ -41,6 +41,7 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.FORBIDDEN, _N.ACCOUNT): Words(
         "UnauthorizedOperation", 403, "You are not authorized to perform this operation."
     ),
+    (_K.MALFORMED, _N.ACCOUNT): Words("InvalidUserID.Malformed", 400, 'Invalid user id: "{}"'),
     # images
     (_K.NOT_FOUND, _N.IMAGE): Words(
         "InvalidAMIID.NotFound", 400, "The image id '[{}]' does not exist"
@@ -61,6 +62,9 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     ),
     (_K.CAPACITY, _N.IMAGE): Words(
         "InsufficientVolumeCapacity", 500, "There is not enough free disk space for the image"
+    ),
+    (_K.MALFORMED, _N.IMAGE_NAME): Words(
+        "InvalidAMIName.Malformed", 400, "AMI names must be between 3 and 128 characters long: {}"
     ),
     # instances
     (_K.NOT_FOUND, _N.INSTANCE): _not_found("InvalidInstanceID.NotFound", "instance ID"),
@@ -119,7 +123,16 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.LIMIT, _N.VPC): Words(
         "VpcLimitExceeded", 400, "The maximum number of VPCs has been reached."
     ),
+    (_K.CAPACITY, _N.VPC): Words(
+        "InsufficientAddressCapacity", 500, "There is no free address range for another VPC"
+    ),
     # storage
+    (_K.INVALID, _N.BLOCK_DEVICE): Words(
+        "InvalidBlockDeviceMapping", 400, "The block device mapping of '{}' is not valid"
+    ),
+    (_K.DUPLICATE, _N.BLOCK_DEVICE): Words(
+        "InvalidBlockDeviceMapping", 400, "The device '{}' is used twice."
+    ),
     (_K.NOT_FOUND, _N.SNAPSHOT): _not_found("InvalidSnapshot.NotFound", "snapshot"),
     (_K.MALFORMED, _N.SNAPSHOT): _malformed("InvalidSnapshotID.Malformed", "snap"),
     (_K.NOT_FOUND, _N.VOLUME): _not_found("InvalidVolume.NotFound", "volume"),
@@ -137,6 +150,8 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     ),
     (_K.INVALID, _N.TAG): Words(_VALUE, 400, "The tag '{}' is not valid."),
     (_K.DUPLICATE, _N.TAG): Words(_VALUE, 400, "Duplicate tag key '{}' specified."),
+    (_K.MALFORMED, _N.RESOURCE): Words("InvalidID", 400, "The ID '{}' is not valid"),
+    (_K.NOT_FOUND, _N.RESOURCE): Words("InvalidID", 400, "The ID '{}' is not valid"),
     # places
     (_K.NOT_FOUND, _N.REGION): Words(_VALUE, 400, "Invalid region name: {}"),
     (_K.INVALID, _N.REGION): Words(_VALUE, 400, "Invalid region name: {}"),
@@ -152,6 +167,7 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.CONFLICT, _N.PARAMETER): Words(
         "InvalidParameterCombination", 400, "The parameters may not be used together: {}"
     ),
+    (_K.DUPLICATE, _N.PARAMETER): Words(_VALUE, 400, "The value '{}' is given more than once"),
     (_K.UNSUPPORTED, _N.PARAMETER): Words(
         "UnsupportedOperation", 400, "The parameter {} is not supported by this cloud."
     ),
