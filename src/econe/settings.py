@@ -137,7 +137,7 @@ class Simulator:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    state: Path = Path("state")
+    state: Path = field(default_factory=default_state)
     """Directory of everything that lasts."""
     engine: str = "qemu"
     """qemu, simulator or opennebula."""

@@ -23,7 +23,8 @@ from econe.domain.faults import Fault
 from econe.domain.instances import Instance, InstanceState
 from econe.domain.ports import StoreUnusable, Transaction
 from econe.domain.queries import Criterion, Query
-from econe.settings import Settings, default_state
+from econe.hostroutes import host_networks
+from econe.settings import Settings
 from econe.statedir import running
 
 if TYPE_CHECKING:
@@ -126,8 +127,7 @@ class Desk:
 def _perform(asked: argparse.Namespace) -> Report:
     command = COMMANDS[asked.noun][getattr(asked, "verb", "")]
     settings = load(asked.config, os.environ, {"state": asked.state})
-    untold = settings.state is Settings().state  # that very object: nothing named another
-    state = (default_state() if untold else settings.state).absolute()
+    state = settings.state.absolute()
     if not command.founds and not (state / "econe.db").exists():
         raise Failed(
             f"there is no cloud in {state} yet: create an account, or name another --state"
@@ -173,6 +173,7 @@ def _create_account(desk: Desk) -> Report:
             desk.now,
             zone=cloud.zone,
             pools=cloud.default_vpc_cidrs,
+            busy=host_networks(),
         )
     facts = {"name": account.name, "number": account.number, **_pair(key)}
     if desk.password is not None:

@@ -51,7 +51,8 @@ COMMANDS
                           reads.
 
 OPTIONS
-     --state DIR          Where everything that lasts is kept. Default: ./state
+     --state DIR          Where everything that lasts is kept. Default: as root
+                          /var/lib/econe, else ~/.local/share/econe
      --listen HOST:PORT   Where to answer; port 0 takes a free one.
                           Default: 127.0.0.1:4567
      --engine NAME        qemu, or simulator (no machines run), or opennebula.

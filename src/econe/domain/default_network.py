@@ -39,17 +39,23 @@ def find_default_network(tx: Transaction, account: str) -> DefaultNetwork | None
 
 
 def ensure_default_network(
-    tx: Transaction, account: str, zone: str, pools: Sequence[str], now: datetime
+    tx: Transaction,
+    account: str,
+    zone: str,
+    pools: Sequence[str],
+    now: datetime,
+    busy: Sequence[IPv4Network] = (),
 ) -> DefaultNetwork:
     """The account's default network, made if it has none.
 
     Each account's VPC has a /16 of its own out of `pools`, so that the host can reach all of
-    them at once. Raises NoCapacity when the pools are used up.
+    them at once, and overlaps none of `busy`, which the host reaches elsewhere. Raises NoCapacity
+    when the pools are used up.
     """
     found = find_default_network(tx, account)
     if found is not None:
         return found
-    cidr = _free_cidr(tx, pools)
+    cidr = _free_cidr(tx, pools, busy)
     (vpc_id,), (subnet_id,), (group_id,) = (tx.next_ids(p) for p in ("vpc", "subnet", "sg"))
     vpc = Vpc(vpc_id, account, str(cidr), is_default=True, created_at=now)
     first = next(cidr.subnets(new_prefix=SUBNET_PREFIX))
@@ -73,10 +79,10 @@ def addresses_of(subnet: Subnet, first: int) -> Iterator[str]:
         yield str(network[KEPT_FROM_START + (first + offset) % count])
 
 
-def _free_cidr(tx: Transaction, pools: Sequence[str]) -> IPv4Network:
+def _free_cidr(tx: Transaction, pools: Sequence[str], busy: Sequence[IPv4Network]) -> IPv4Network:
     taken = {vpc.cidr for vpc in tx.vpcs.find(Query()).items if vpc.is_default}
     for pool in pools:
         for cidr in IPv4Network(pool).subnets(new_prefix=16):
-            if str(cidr) not in taken:
+            if str(cidr) not in taken and not any(map(cidr.overlaps, busy)):
                 return cidr
     raise NoCapacity(Noun.VPC, said="There is no address range left for another default VPC.")
