@@ -224,7 +224,7 @@ def _arm(noun: Noun[Any], shape: Shape, owned: str) -> Select[Any]:
     lead = None if shape.ids else _lead(noun, shape, owned)
     by_tag = lead is not None and lead.is_of_one_tag
     row_id: Column[Any] = tables.tags.c.resource_id if by_tag else table.c.id
-    made = select(row_id.label("id"), table.c.version, *_group(noun))
+    made = select(row_id.label("id"), table.c.version, _group(noun))
     if by_tag:
         made = made.select_from(tables.tags.join(table, table.c.id == row_id))
     for name in {"account" if shape.account else "", owned} - {""}:
@@ -237,8 +237,8 @@ def _arm(noun: Noun[Any], shape: Shape, owned: str) -> Select[Any]:
     return made.where(*(_condition(noun, asked, lead, owned) for asked in shape.criteria))
 
 
-def _group(noun: Noun[Any]) -> list[ColumnElement[Any]]:
-    return [noun.table.c[noun.group]] if noun.group else []
+def _group(noun: Noun[Any]) -> ColumnElement[Any]:
+    return noun.table.c[noun.group] if noun.group else literal_column("''")
 
 
 def _lead(noun: Noun[Any], shape: Shape, owned: str) -> Asked | None:

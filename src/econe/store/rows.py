@@ -158,7 +158,7 @@ class TableRows(Generic[Row]):
 
     def keys(self, query: Query) -> Page[Key]:
         keys, more = self._listed(query)
-        return Page([Key(*key) for key in keys], more)
+        return Page(list(map(Key._make, keys)), more)
 
     def add(self, row: Row) -> None:
         self._session.run(_inserting(self._noun.table), self._values(row))
