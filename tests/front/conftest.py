@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from html import unescape
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -100,11 +99,16 @@ class Desk:
         return Incoming(method, "/", query, headers, body)
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    vault = MemoryVault()
-    app = build(simulator(tmp_path / "state"), vault=vault)
+@pytest.fixture(scope="session")
+def _app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    app = build(simulator(tmp_path_factory.mktemp("front") / "state"), vault=MemoryVault())
     try:
-        yield Desk(app, vault)
+        yield app
     finally:
         app.close()
+
+
+@pytest.fixture
+def desk(_app: App) -> Desk:
+    """A fresh account, and a fresh vault for those who make an Application with it."""
+    return Desk(_app, MemoryVault())
