@@ -9,7 +9,10 @@ leads to the metadata server. libslirp has limits that show:
   private ranges, as libslirp takes no prefix shorter than 4 bits. The guest cannot reach hosts of
   the Internet in that range.
 - A forward to a chardev is one stream for all connections of the guest. A forward to a command has
-  a process for each connection, and QEMU must be allowed to start it; see user_network_relay.
+  a process for each connection; see user_network_relay. QEMU must be allowed to start it, by
+  `-sandbox …,spawn=allow,elevateprivileges=allow`: libslirp calls setsid() in the child, which
+  both other values of elevateprivileges answer with SIGSYS. Nothing is lost by that, as the filter
+  comes with no_new_privs.
 - What a guest sends to its router's address comes out on the host's 127.0.0.1.
 """
 
