@@ -92,10 +92,12 @@ def greeting(address: str) -> str:
     end = time.monotonic() + 30
     said = ""
     while not said and time.monotonic() < end:
-        with suppress(ConnectionRefusedError):
-            with socket.create_connection((host, int(port)), 10) as ssh:
-                ssh.settimeout(20)
-                said = ssh.recv(64).decode("ascii", "replace")
+        with (
+            suppress(ConnectionRefusedError),
+            socket.create_connection((host, int(port)), 10) as ssh,
+        ):
+            ssh.settimeout(20)
+            said = ssh.recv(64).decode("ascii", "replace")
         time.sleep(0.2)
     return said
 

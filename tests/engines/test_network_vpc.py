@@ -24,7 +24,7 @@ from tests.engines.network_world import (
 )
 
 from econe.domain.ports import EngineBusy, EngineRefused
-from econe.engines.qemu import netns, netns_links, vpc_names
+from econe.engines.qemu import netns, netns_links, network_check, nft_rules, vpc_names
 from econe.engines.qemu.dnsmasq import Dnsmasq
 
 pytestmark = pytest.mark.root
@@ -402,6 +402,23 @@ def test_what_a_vanished_server_has_left_is_taken_down(world, networks, tmp_path
     networks.open()
     assert other.look() == set()
     networks.ensure(NETWORK)
+
+
+def test_this_host_is_found_able_by_a_trial_that_leaves_nothing(world, monkeypatch):
+    before = state_of_the_host()
+    assert network_check.vpc_obstacle() is None
+    assert state_of_the_host() == before
+    monkeypatch.setattr(nft_rules, "vpc_rules", lambda _: "table bridge nonsense {")
+    assert "trying one failed (nft:" in str(network_check.vpc_obstacle())
+    assert state_of_the_host() == before
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert network_check.vpc_obstacle() == "the program ip is missing (package iproute2)"
+
+
+def test_a_firewall_that_drops_what_is_passed_on_is_noted(world):
+    rules = "table ip docker { chain F { type filter hook forward priority 0; policy drop; }; }"
+    nft_rules.apply(rules)
+    assert any("table ip docker, chain F" in note for note in network_check.notes())
 
 
 def test_a_healthy_vpc_costs_next_to_nothing_and_a_new_one_little(networks):
