@@ -65,26 +65,36 @@ def moves(
     return plan(row(state, **changes), seen(phase), now, rules, memory).moves
 
 
+def varied(state: InstanceState, phase: Phase | None) -> list[tuple[Move, ...]]:
+    """All that may be planned for them: soon and late, first try and last, known and unknown."""
+    return [
+        moves(
+            state, phase, after_s=after_s, attempts=attempts, reboots_asked=reboots, memory=memory
+        )
+        for after_s in (0, 1000)
+        for attempts in (0, 9)
+        for reboots in (0, 1)
+        for memory in (Memory(), Memory(asked_at=NOW, launched=True, connected=True))
+    ]
+
+
 def test_the_table_has_an_answer_for_every_state_and_phase():
     assert set(TABLE) == set(CASES)
 
 
 @pytest.mark.parametrize(("state", "phase"), CASES)
 def test_every_report_is_one_that_the_state_allows(state: InstanceState, phase: Phase | None):
-    for after_s in (0, 1000):
-        for attempts in (0, 9):
-            for move in moves(state, phase, after_s=after_s, attempts=attempts):
-                if move in EVENT_OF:
-                    assert (state, EVENT_OF[move]) in TRANSITIONS
+    for made in varied(state, phase):
+        for move in made:
+            if move in EVENT_OF:
+                assert (state, EVENT_OF[move]) in TRANSITIONS
 
 
 @pytest.mark.parametrize(("state", "phase"), CASES)
 def test_reports_come_last_but_for_a_death(state: InstanceState, phase: Phase | None):
-    for after_s in (0, 1000):
-        for attempts in (0, 9):
-            made = moves(state, phase, after_s=after_s, attempts=attempts, reboots_asked=1)
-            if M.SAY_DIED not in made:
-                assert not REPORTS & set(made[:-1])
+    for made in varied(state, phase):
+        if M.SAY_DIED not in made:
+            assert not REPORTS & set(made[:-1])
 
 
 @pytest.mark.parametrize(
@@ -128,11 +138,17 @@ def test_a_reboot_that_is_owed_is_one_reset():
 
 def test_a_machine_that_dies_at_its_start_is_started_three_times():
     again = (M.CUT, M.TRY_LATER)
-    assert [moves(S.PENDING, P.DIED, attempts=n) for n in range(3)] == [
+    ours = Memory(launched=True)
+    assert [moves(S.PENDING, P.DIED, attempts=n, memory=ours) for n in range(3)] == [
         again,
         again,
         (M.CUT, M.SAY_FAILED),
     ]
+
+
+def test_a_dead_machine_that_an_earlier_server_left_is_launched_at_once():
+    """That server may have been killed in the middle of starting it, and the machine with it."""
+    assert moves(S.PENDING, P.DIED, attempts=9) == (M.CUT, M.LAUNCH)
 
 
 def test_a_stop_asks_every_few_seconds_and_cuts_when_the_grace_is_over():

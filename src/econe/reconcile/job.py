@@ -180,6 +180,7 @@ class _Job:
     def _launch(self, row: Instance) -> None:
         """A refusal is final: take back what was done, and report it."""
         spec = self._spec(row)
+        self._jobs.memories.of(row.id).launched = row.generation
         steps = (*self._connecting(spec.nics), *self._starting(spec))
         try:
             climb(steps, self._note)

@@ -14,6 +14,8 @@ class Kept:
 
     asked: tuple[int, datetime] | None = None
     """(generation, when) of the last asking to halt."""
+    launched: int = 0
+    """The generation for which this process last tried to start it."""
     connected: bool = False
     """Whether its network was made sure of since this process began."""
     attempts: int = 0
@@ -37,7 +39,11 @@ class Memories:
         """As the planner wants it."""
         kept = self.of(row.id)
         asked_at = kept.asked[1] if kept.asked and kept.asked[0] == row.generation else None
-        return Memory(asked_at=asked_at, connected=kept.connected)
+        return Memory(
+            asked_at=asked_at,
+            launched=kept.launched == row.generation,
+            connected=kept.connected,
+        )
 
     def not_before(
         self, instance_id: str, generation: int, what: Hashable, now: datetime, pause: timedelta

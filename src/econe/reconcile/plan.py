@@ -75,6 +75,8 @@ class Memory:
 
     asked_at: datetime | None = None
     """When the guest was last asked to halt, for the row's present generation."""
+    launched: bool = False
+    """Whether this process tried to start it, for the row's present generation."""
     connected: bool = False
     """Whether its network was made sure of since this process began."""
 
@@ -115,7 +117,10 @@ def _keep_running(case: _Case) -> Plan:
 
 
 def _died_at_start(case: _Case) -> Plan:
-    """Cutting first makes its phase `defined`, so that each death is counted once."""
+    """Cutting first makes its phase `defined`, so that each death is counted once. One that an
+    earlier server left, killed in the middle of a start perhaps, is not counted."""
+    if not case.memory.launched:
+        return Plan((Move.CUT, Move.LAUNCH))
     if case.row.attempts + 1 < case.rules.start_tries:
         return Plan((Move.CUT, Move.TRY_LATER), why="it ended right after its start")
     return Plan((Move.CUT, Move.SAY_FAILED), why="it ended right after each start")
