@@ -1,0 +1,233 @@
+"""econe-server as people and scripts use it: as a process."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.eventually import eventually
+
+from econe.cli import server as command
+from econe.configuration import load
+from econe.statedir import running
+
+PROGRAM = [sys.executable, "-m", "econe.cli.server"]
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("ECONE_")}
+
+
+def run(*words: object, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*PROGRAM, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=ENVIRONMENT | environment,
+    )
+
+
+@contextmanager
+def in_front(state: Path, *more: str) -> Iterator[Any]:
+    """A server in front; its `url` once it is ready."""
+    words = ["run", "--state", str(state), "--listen", "127.0.0.1:0", "--engine", "simulator"]
+    child: Any = subprocess.Popen(
+        [*PROGRAM, *words, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    with child:
+        try:
+            line = child.stdout.readline()
+            assert line.startswith("econe-server: ready on http://127.0.0.1:"), child.stderr.read()
+            child.url = line.split()[-1]
+            yield child
+        finally:
+            child.kill()
+
+
+def health(url: str) -> Any:
+    with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+        return json.load(answer)
+
+
+def test_it_answers_when_it_says_ready(tmp_path: Path) -> None:
+    with in_front(tmp_path / "new" / "state") as server:
+        assert health(server.url) == {"ok": True, "engine": "simulator", "rounds": True}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(tmp_path: Path, number: int) -> None:
+    with in_front(tmp_path) as server:
+        server.send_signal(number)
+        assert server.wait(10) == 0
+        assert server.stderr.read() == ""
+    assert running(tmp_path) is None
+    assert not (tmp_path / "server.pid").exists()
+    assert "Stopped." in (tmp_path / "server.log").read_text()
+
+
+def test_a_connection_that_idles_does_not_keep_it_from_ending(tmp_path: Path) -> None:
+    with in_front(tmp_path) as server:
+        host, port = server.url.split("//")[1].split(":")
+        with socket.create_connection((host, int(port))):
+            time.sleep(0.1)
+            server.terminate()
+            assert server.wait(10) == 0
+
+
+def test_a_second_server_on_the_same_state_is_refused(tmp_path: Path) -> None:
+    with in_front(tmp_path) as server:
+        second = run("run", "--state", tmp_path, "--listen", "127.0.0.1:0", "--engine", "simulator")
+        assert second.returncode == 1
+        assert second.stdout == ""
+        assert second.stderr == (
+            f"econe-server: another econe-server (process {server.pid}) runs on {tmp_path}\n"
+        )
+        assert health(server.url)["ok"]
+
+
+def test_a_state_whose_server_was_killed_is_free_again(tmp_path: Path) -> None:
+    with in_front(tmp_path) as server:
+        server.kill()
+        server.wait(10)
+    assert (tmp_path / "server.pid").exists()
+    assert run("status", "--state", tmp_path).returncode == command.NOT_RUNNING
+    with in_front(tmp_path) as server:
+        assert health(server.url)["ok"]
+
+
+def test_a_busy_port_is_said_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        for word in ("run", "start"):
+            refused = run(word, "--state", tmp_path, "--listen", address, "--engine", "simulator")
+            assert refused.returncode == 1
+            assert refused.stderr == (
+                f"econe-server: cannot listen on {address}: Address already in use\n"
+            )
+
+
+def test_an_engine_of_another_version_is_said(tmp_path: Path) -> None:
+    words = ("--state", tmp_path, "--listen", "127.0.0.1:0", "--engine", "opennebula")
+    refused = run("run", *words)
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "econe-server: the engine opennebula is not in this version; use qemu or simulator\n"
+    )
+
+
+def test_a_daemon_is_started_looked_at_and_ended(tmp_path: Path) -> None:
+    words = ("--state", tmp_path, "--listen", "127.0.0.1:0", "--engine", "simulator")
+    assert run("status", "--state", tmp_path).returncode == command.NOT_RUNNING
+    started = run("start", *words)
+    try:
+        assert started.returncode == 0, started.stderr
+        held = running(tmp_path)
+        assert held is not None
+        assert held.pid is not None
+        assert started.stdout == f"econe-server: ready on {held.url}\n"
+        assert health(held.url)["ok"]
+        assert os.getsid(held.pid) == held.pid
+        status = run("status", "--state", tmp_path)
+        assert (status.returncode, status.stdout) == (
+            0,
+            f"econe-server: running, process {held.pid}, on {held.url}\n",
+        )
+        again = run("start", *words)
+        assert (again.returncode, again.stdout) == (
+            0,
+            f"econe-server: already running, process {held.pid}, on {held.url}\n",
+        )
+    finally:
+        stopped = run("stop", "--state", tmp_path)
+    assert (stopped.returncode, stopped.stdout) == (0, "econe-server: stopped\n")
+    assert running(tmp_path) is None
+    eventually(lambda: _is_gone(held.pid), within_s=5)
+    assert run("stop", "--state", tmp_path).stdout == "econe-server: not running\n"
+
+
+def _is_gone(pid: int | None) -> bool:
+    try:
+        return f"{Path(f'/proc/{pid}/stat').read_text()}".split()[2] == "Z"
+    except OSError:
+        return True
+
+
+def test_the_log_goes_where_it_is_told(tmp_path: Path) -> None:
+    with in_front(tmp_path / "state", "--log", str(tmp_path / "else.log")) as server:
+        health(server.url)
+    assert "Ready." in (tmp_path / "else.log").read_text()
+    assert not (tmp_path / "state" / "server.log").exists()
+    with in_front(tmp_path / "state", "--log", "-") as server:
+        assert "Ready." in server.stderr.readline()
+
+
+def test_config_prints_what_is_in_force_and_can_be_read_back(tmp_path: Path) -> None:
+    file = tmp_path / "econe.toml"
+    file.write_text('[cloud]\nregion = "eu-north-7"\n')
+    said = run("config", "--config", file, "--state", tmp_path, ECONE_SERVER_THREADS="7")
+    assert said.returncode == 0
+    file.write_text(said.stdout)
+    settings = load(file)
+    assert (settings.cloud.region, settings.server.threads) == ("eu-north-7", 7)
+    assert settings.state == tmp_path
+
+
+def test_a_setting_that_is_unknown_is_said_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "econe.toml"
+    file.write_text("[server]\nthread = 1\n")
+    refused = run("run", "--config", file)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        f"econe-server: {file}: unknown setting server.thread; did you mean server.threads?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["fly"], ["run", "--colour", "red"], ["run", "--state"], ["run", "run"]]
+)
+def test_a_command_line_that_cannot_be_meant_is_status_2(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(words)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("econe-server: ")
+    assert said.count("\n") == 1
+
+
+def test_help_is_a_manual_page_that_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ("-h", "--help"):
+        with pytest.raises(SystemExit) as ended:
+            command.main([word])
+        assert ended.value.code == 0
+    said = capsys.readouterr().out
+    for name in command.COMMANDS:
+        assert f"\n     {name} " in said
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["-V"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("econe-server 0")
+
+
+def test_check_says_what_this_machine_can_do(tmp_path: Path) -> None:
+    said = run("check", "--state", tmp_path)
+    assert said.returncode == 0
+    assert " kvm: " in said.stdout
+    assert {line[:3] for line in said.stdout.splitlines()} <= {"yes", "no "}
