@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,10 @@ class Operator:
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Operator:
+def run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Operator:
+    monkeypatch.setattr(admin, "host_networks", tuple)  # whatever this machine reaches
     return Operator(tmp_path / "state", capsys)
 
 
@@ -211,6 +215,17 @@ def test_without_anything_the_state_directory_is_the_systems_or_the_users(
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert admin.main(["account", "create", "helen"]) == 0
     assert (tmp_path / ".local/share/econe/econe.db").exists()
+
+
+def test_addresses_that_this_machine_reaches_elsewhere_are_left_alone(
+    run: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin, "host_networks", lambda: (IPv4Network("172.16.0.0/12"),))
+    run("account", "create", "helen")
+    store = open_store(run.state)
+    with store.reading() as tx:
+        assert [vpc.cidr for vpc in tx.vpcs.find(Query()).items] == ["10.128.0.0/16"]
+    store.close()
 
 
 # --- status
