@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from econe.engines.qemu.vpc_names import namespace_prefix, tag_of
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 USER_DATA = """\
@@ -105,10 +107,12 @@ class Story:
         self.env |= {"EC2_URL": self.url, "AWS_ENDPOINT_URL": self.url}
 
     def stop(self) -> None:
+        """End the server, then what it leaves running on purpose: guests and networks."""
         if self.server:
             self.server.send_signal(signal.SIGTERM)
             self.server.wait(30)
             self.server = None
+        self.run("econe-server", "down", "--state", str(self.state), "--engine", "qemu")
 
 
 def main() -> int:
@@ -131,6 +135,7 @@ def main() -> int:
     if asked.keep:
         keep(story)
         return 0
+    story.chapter("The end")
     story.stop()
     if not asked.state:
         shutil.rmtree(state)
@@ -223,7 +228,7 @@ def nothing_left(story: Story, instance: str, volume: str) -> None:
         if qemu_of(pid, story.state, instance)
     ]
     left += [str(path) for path in (story.state / "volumes").glob(f"*{volume}*")]
-    left += taps(instance)
+    left += taps(story.state)
     if left:
         raise Broken(f"left behind: {', '.join(left)}")
     print("nothing")
@@ -238,13 +243,13 @@ def qemu_of(cmdline: Path, state: Path, instance: str) -> bool:
     return "qemu-system" in words and instance in words and str(state) in f"{words} {place}"
 
 
-def taps(instance: str) -> list[str]:
-    """Taps in any of the namespaces; the story has one instance at a time."""
+def taps(state: Path) -> list[str]:
+    """Taps in the namespaces of this state directory; the story has one instance at a time."""
     found = []
     names = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
     for line in names.splitlines():
         name = line.split()[0]
-        if name.startswith("econe-"):
+        if name.startswith(namespace_prefix(tag_of(state))):
             links = subprocess.run(
                 ["ip", "-n", name, "-o", "tuntap", "show"], capture_output=True, text=True
             ).stdout
@@ -255,7 +260,7 @@ def taps(instance: str) -> list[str]:
 def with_boto3(story: Story, image: str) -> None:
     story.chapter("Once more, with unmodified boto3")
     story.run("econe-delete-keypair", "mykey")
-    story.env["ECONE_IMAGE"] = image
+    story.env["HELLO_IMAGE"] = image
     story.env["AWS_ACCESS_KEY_ID"], story.env["AWS_SECRET_ACCESS_KEY"] = story.pair
     told = story.run(sys.executable, str(ROOT / "tools/story_boto3.py"), "run", expect="running")
     instance, address = re.findall(r"^(i-\d+) is running at (\S+)$", told, re.MULTILINE)[0]
@@ -329,7 +334,9 @@ The server goes on (process {story.server.pid}, state in {story.state}). To use 
   export AWS_ACCESS_KEY_ID={access} AWS_SECRET_ACCESS_KEY={secret}
   aws ec2 describe-instances
 
-To end it: kill {story.server.pid}""")
+To end it, guests and networks too:
+
+  kill {story.server.pid}; econe-server down --state {story.state}""")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The story's boto3 part, as its own process: nothing but stock boto3 and the environment.
 
-story_boto3.py run          a key pair, an instance of $ECONE_IMAGE, wait until it runs
+story_boto3.py run          a key pair, an instance of $HELLO_IMAGE, wait until it runs
 story_boto3.py end i-…      terminate it and wait
 """
 
@@ -20,7 +20,7 @@ def run() -> None:
     key.write_text(ec2.create_key_pair(KeyName="boto3", KeyType="ed25519").key_material)
     key.chmod(0o600)
     (instance,) = ec2.create_instances(
-        ImageId=os.environ["ECONE_IMAGE"],
+        ImageId=os.environ["HELLO_IMAGE"],
         InstanceType="t3.micro",
         KeyName="boto3",
         MinCount=1,

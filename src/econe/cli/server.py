@@ -26,6 +26,7 @@ SYNOPSIS
      econe-server run    [OPTION]...
      econe-server start  [OPTION]...
      econe-server stop   [--state DIR] [--config FILE]
+     econe-server down   [OPTION]...
      econe-server status [--state DIR] [--config FILE]
      econe-server check  [OPTION]...
      econe-server config [OPTION]...
@@ -43,6 +44,9 @@ COMMANDS
                           process id and URL are in DIR/server.pid.
      stop                 End the server of the state directory, and wait
                           until it has ended.
+     down                 Stop every guest, as StopInstances does, and take
+                          down the networks; no server may run. Instances and
+                          disks stay, and can be started again.
      status               Say whether a server runs there, and where it
                           answers. Exit status 3 if none does.
      check                Say what this machine can do for the QEMU engine,
@@ -163,6 +167,14 @@ def _stop(settings: Settings, _: argparse.Namespace) -> int:
     return 0
 
 
+def _down(settings: Settings, asked: argparse.Namespace) -> int:
+    from econe.takedown import take_down  # late: it loads the whole server
+
+    done = take_down(settings, _log_file(settings, asked))
+    print(f"{NAME}: down; guests stopped: {len(done.stopped)}, networks: {len(done.networks)}")
+    return 0
+
+
 def _status(settings: Settings, _: argparse.Namespace) -> int:
     held = running(settings.state)
     if held is None:
@@ -195,6 +207,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "run": _run,
     "start": _start,
     "stop": _stop,
+    "down": _down,
     "status": _status,
     "check": _check,
     "config": _config,

@@ -38,8 +38,8 @@ def create_account(
     """A new account with an access key pair and its default network.
 
     With a `password` the account also has the guide's pair (see set_password). The default VPC
-    gets a /16 of its own out of `pools` that overlaps none of `busy`. Raises Invalid, Duplicate, and NoCapacity when the pools
-    are used up.
+    gets a /16 of its own out of `pools` that overlaps none of `busy`. Raises Invalid, Duplicate,
+    and NoCapacity when the pools are used up.
     """
     if not _NAME.fullmatch(name):
         raise Invalid(
@@ -51,7 +51,7 @@ def create_account(
         raise Duplicate(Noun.ACCOUNT, name, f"There is an account {name} already")
     account = Account(_free_number(tx), name, now)
     tx.accounts.add(account)
-    ensure_default_network(tx, account.number, zone, pools, now, busy)
+    ensure_default_network(tx, account.number, zone, pools, now, busy=busy)
     key = _new_key(tx, account, now)
     if password is not None:
         _put_password(tx, account, password, now)

@@ -44,6 +44,7 @@ def ensure_default_network(
     zone: str,
     pools: Sequence[str],
     now: datetime,
+    *,
     busy: Sequence[IPv4Network] = (),
 ) -> DefaultNetwork:
     """The account's default network, made if it has none.
