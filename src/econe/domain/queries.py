@@ -11,8 +11,11 @@ T = TypeVar("T")
 class Criterion:
     """A field and the patterns of which any may match.
 
-    `field` is a name of the noun's dataclass whose value is a string, number or bool, or
-    `tag:<key>`, `tag-key`, `tag-value`. In patterns `*` is any run, `?` any one character and
+    `field` is a name of the noun's dataclass whose value is a string, number, bool or moment
+    (compared as EC2 writes it: `true`, `2026-11-23T16:00:00.000Z`), dotted where it is nested
+    (`state_reason.code`), or `tag:<key>`, `tag-key`, `tag-value`. Instances also have
+    `private_ip`, `interfaces.<field>` and `volumes.<field>`, interfaces `groups.id` and
+    `groups.name`; any of several may match. In patterns `*` is any run, `?` any one character and
     a backslash takes the next one literally; comparing is case-sensitive (EC2 User Guide,
     "Filter your resources").
     """
