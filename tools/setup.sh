@@ -48,6 +48,7 @@ setup() {
         [ -x .venv/bin/python ] || { say "making .venv"; python3 -m venv .venv; }
         say "installing Python packages"
         .venv/bin/python -m pip install -q --disable-pip-version-check -e ".[$1]"
+        .venv/bin/python -m compileall -q src/econe # an editable install compiles nothing
         echo "$wanted" >.venv/econe-setup-"$1"
     fi
 }
