@@ -36,9 +36,9 @@ class Stale(Exception):  # noqa: N818
 
 
 class Taken(Exception):  # noqa: N818
-    """A constraint says no: `what` names it (`key_pairs.name`, `volumes.device`), or is `foreign key`
-    where a row names one that is not there, or is still named by another. The statement changed
-    nothing and the transaction may go on.
+    """A constraint says no: `what` names it (`key_pairs.name`, `volumes.device`), or is
+    `foreign key` where a row names one that is not there, or is still named by another. The
+    statement changed nothing and the transaction may go on.
 
     Attachments to an instance are only checked when the transaction ends.
     """
