@@ -78,11 +78,9 @@ def serving(state: Path, held: Instance):
     server = MetadataServer(Service(OneInstance(held), "us-east-1", Tokens(Hidden(b"k"))))
     server.start()
     networks = UserNetworks(state, domain="ec2.internal", door=server, reasons={})
-    networks.open()
     try:
         yield networks
     finally:
-        networks.close()
         server.close()
 
 
@@ -135,8 +133,8 @@ def main(image: Path, directory: Path) -> None:
         try:
             await_line(console, "tiny: running user data")
             seen["address"] = opened.address
-            networks.close()
             with serving(state, instance(1)) as again:
+                again.admit(NIC)
                 await_line(console, "the new server answers")
                 seen["greeting"] = greeting(opened.address)
                 seen["address_after"] = f"127.0.0.1:{forward(state)['port']}"

@@ -97,7 +97,6 @@ def test_a_real_guest_in_a_vpc(tiny_image, tmp_path, monkeypatch):
                 qemu.kill()
                 qemu.wait()
                 networks.remove("vpc-00000001")
-                networks.close()
             assert networks.look() == set()
             greeter.join()
     finally:

@@ -74,7 +74,7 @@ def test_the_socket_leads_to_the_instance_and_is_bound_again_by_the_next_server(
     networks.open_nic(NIC, place, None)
     assert list(door.open) == ["i-00000001"]
     door.drop("i-00000001")
-    again(tmp_path, door).open()
+    again(tmp_path, door).admit(NIC)
     home = os.open(place, os.O_RDONLY)
     try:
         with socket.socket(socket.AF_UNIX) as guest:
@@ -104,7 +104,7 @@ def test_a_machine_that_vanished_is_passed_over(networks, tmp_path, door, place)
     networks.open_nic(NIC, place, None)
     door.drop("i-00000001")
     shutil.rmtree(place)
-    again(tmp_path, door).open()
+    again(tmp_path, door).admit(NIC)
     assert door.open == {}
 
 

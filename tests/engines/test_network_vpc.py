@@ -46,7 +46,6 @@ def networks(world, tmp_path):
     yield made
     for vpc_id in made.look():
         made.remove(vpc_id)
-    made.close()
 
 
 @pytest.fixture
@@ -317,7 +316,6 @@ def test_whatever_is_broken_the_next_server_mends_it(world, networks, tmp_path, 
     networks.admit(nic(1, NETWORK))
     hurt(names_of(networks))
     again = world.networks(tmp_path)
-    again.open()
     one = world.guest(again, nic(1, NETWORK))
     with listening(one):
         assert reaches(None, "172.31.0.4")
@@ -325,7 +323,6 @@ def test_whatever_is_broken_the_next_server_mends_it(world, networks, tmp_path, 
         assert reaches(one, OUTSIDE)
     assert reaches(one, "169.254.169.254", 80)
     assert Dnsmasq(names_of(again).runtime).pid is not None
-    again.close()
 
 
 def test_a_dead_dnsmasq_is_noticed_by_the_same_server(networks, guest):
@@ -340,8 +337,7 @@ def test_a_restart_of_the_server_touches_no_guest(world, networks, guest, tmp_pa
     router = one.arp("172.31.0.1")
     pid = Dnsmasq(names_of(networks).runtime).pid
     again = world.networks(tmp_path)
-    again.open()
-    again.close()
+    again.admit(nic(1, NETWORK))
     assert one.ping(router, "172.31.0.1")
     assert Dnsmasq(names_of(networks).runtime).pid == pid
     assert "vpc-00000001" in world.door.open
@@ -352,8 +348,7 @@ def test_a_running_guest_is_put_on_its_bridge_again(world, networks, guest, tmp_
     one.lease()
     hurt_bridge(names_of(networks))
     again = world.networks(tmp_path)
-    again.open()
-    again.close()
+    again.admit(nic(1, NETWORK))
     assert one.ping(one.arp("172.31.0.1"), "172.31.0.1")
 
 
@@ -389,19 +384,16 @@ def test_two_servers_share_a_host_but_not_addresses(world, networks, tmp_path_fa
     assert networks.look() == other.look() == {"vpc-00000001"}
     other.remove("vpc-00000001")
     assert netns.exists(names_of(networks).namespace)
-    other.close()
 
 
 def test_what_a_vanished_server_has_left_is_taken_down(world, networks, tmp_path_factory):
     state = tmp_path_factory.mktemp("other")
     other = world.networks(state)
     other.ensure(NETWORK)
-    other.close()
     world.door.drop("vpc-00000001")
     state.rmdir()
-    networks.open()
-    assert other.look() == set()
     networks.ensure(NETWORK)
+    assert other.look() == set()
 
 
 def test_this_host_is_found_able_by_a_trial_that_leaves_nothing(world, monkeypatch):

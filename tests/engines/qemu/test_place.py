@@ -1,7 +1,16 @@
 import pytest
 from tests.support.machines import machine
 
-from econe.engines.qemu.place import Place, Power, Record, place_of, places, write_whole
+from econe.domain.ports import EngineBusy
+from econe.engines.qemu.place import (
+    Place,
+    Power,
+    Record,
+    busy_if_the_system_fails,
+    place_of,
+    places,
+    write_whole,
+)
 
 
 @pytest.fixture
@@ -58,3 +67,14 @@ def test_clearing_leaves_what_is_kept_and_removes_the_spec_last(place, monkeypat
     place.clear(frozenset({"console.log"}))
     assert sorted(order[:-1]) == ["aaa", "zzz"]
     assert order[-1] == "spec.json"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"uuid": "x", "nics": [{}]}'])
+def test_a_damaged_record_is_none_and_not_the_end_of_looking(place, content):
+    place.spec.write_text(content)
+    assert place.read_record() is None
+
+
+def test_what_the_system_cannot_do_now_is_busy():
+    with pytest.raises(EngineBusy, match="No space left"), busy_if_the_system_fails():
+        raise OSError(28, "No space left on device")

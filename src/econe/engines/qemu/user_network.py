@@ -19,7 +19,6 @@ leads to the metadata server. libslirp has limits that show:
 import contextlib
 import ctypes
 import json
-import logging
 import os
 import shutil
 import socket
@@ -40,7 +39,6 @@ from econe.engines.qemu.nic import Nic
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
 _libc = ctypes.CDLL(None)
 
 METADATA: Final = IPv4Address("169.254.169.254")
@@ -72,6 +70,8 @@ class UserNetworks:
         self._directory = state.resolve() / "networks"
         self._domain, self._door, self._reasons = domain, door, reasons
         self._lock = threading.RLock()
+        self._served: set[str] = set()
+        """Instances that have a socket of this process."""
 
     @property
     def mode(self) -> Literal["user"]:
@@ -80,23 +80,6 @@ class UserNetworks:
     @property
     def reasons(self) -> Mapping[str, str]:
         return self._reasons
-
-    def open(self) -> None:
-        """Listen again for the guests that run."""
-        with self._lock:
-            for path in sorted(self._directory.glob("vpc-*/eni-*.json")):
-                forward = _read(path)
-                if forward is None or not forward.instance_dir:
-                    continue
-                try:
-                    self._listen(Path(forward.instance_dir))
-                except FileNotFoundError:
-                    _log.info("the machine of %s is gone", path.stem)
-                except OSError:
-                    _log.exception("a guest has no metadata interface=%s", path.stem)
-
-    def close(self) -> None:
-        """Guests go on; the metadata server closes its sockets itself."""
 
     def ensure(self, network: NetworkSpec) -> None:
         if guest_network(IPv4Network(network.subnet_cidr)) is None:
@@ -109,11 +92,15 @@ class UserNetworks:
             (self._directory / network.vpc_id).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def admit(self, nic: NicSpec) -> None:
+        """Also listens again for a guest that runs since before this server."""
         self.ensure(nic.network)
         with self._lock, _engine_words(nic.interface_id):
             path = self._path(nic.network, nic.interface_id)
-            if _read(path) is None:
+            forward = _read(path)
+            if forward is None:
                 _write(path, Forward(self._free_port(nic)))
+            elif forward.instance_dir:
+                self._listen_again(Path(forward.instance_dir))
 
     def dismiss(self, network: NetworkSpec, interface_id: str) -> None:
         with self._lock, _engine_words(interface_id):
@@ -156,6 +143,7 @@ class UserNetworks:
             return
         directory = Path(forward.instance_dir)
         self._door.drop(directory.name)
+        self._served.discard(directory.name)
         (directory / SOCKET).unlink(missing_ok=True)
         _write(path, replace(forward, instance_dir=""))
 
@@ -164,6 +152,11 @@ class UserNetworks:
         can come there, as the directory is its own."""
         self._door.drop(instance_dir.name)
         self._door.serve(instance_dir.name, listen_in(instance_dir))
+        self._served.add(instance_dir.name)
+
+    def _listen_again(self, instance_dir: Path) -> None:
+        if instance_dir.name not in self._served and instance_dir.exists():
+            self._listen(instance_dir)
 
     def _path(self, network: NetworkSpec, interface_id: str) -> Path:
         return self._directory / network.vpc_id / f"{interface_id}.json"

@@ -12,8 +12,6 @@ this process has mended it takes for healthy while the namespace exists and dnsm
 import contextlib
 import json
 import logging
-import os
-import select
 import shutil
 import socket
 import threading
@@ -77,8 +75,6 @@ class VpcNetworks:
         self._tag = vpc_names.tag_of(state)
         self._lock = threading.RLock()
         self._healthy: dict[str, set[NetworkSpec]] = {}
-        self._dnsmasq_lives: dict[str, int] = {}
-        """VPC -> pidfd."""
         self._admitted: set[NicSpec] = set()
 
     @property
@@ -89,35 +85,14 @@ class VpcNetworks:
     def reasons(self) -> Mapping[str, str]:
         return {}
 
-    def open(self) -> None:
-        """Mend the VPCs that are up, and listen for their guests again.
-
-        What cannot be mended now is for ensure() to report. VPCs of servers whose state
-        directory no longer exists are taken down: nobody else will.
-        """
-        _sweep_orphans()
-        for vpc_id in sorted(self.look()):
-            record = self._record(self._names(vpc_id))
-            if record is None:
-                continue
-            try:
-                with self._lock, _engine_words(vpc_id):
-                    self._mend(self._names(vpc_id), record)
-            except (EngineLost, EngineRefused):
-                _log.exception("a VPC could not be mended vpc=%s", vpc_id)
-
-    def close(self) -> None:
-        """Guests, namespaces and dnsmasq go on."""
-        with self._lock:
-            for vpc_id in [*self._healthy]:
-                self._forget(vpc_id)
-
     def ensure(self, network: NetworkSpec) -> None:
         if self._is_healthy(network):
             return
         with self._lock, _engine_words(network.vpc_id):
             if self._is_healthy(network):
                 return
+            if not self._healthy:
+                _sweep_orphans()
             names = self._names(network.vpc_id)
             before = self._record(names) or Record("", False, {})
             self._mend(names, before.joined_by(network))
@@ -187,7 +162,6 @@ class VpcNetworks:
         pair = vpc_host.join(names, cidr, reachable=record.reachable)
         listening = netns.inside(names.namespace, lambda: self._serve(names, record, pair))
         self._door.serve(names.vpc_id, listening)
-        self._watch(names)
         self._healthy[names.vpc_id] = set()
 
     def _serve(self, names: VpcNames, record: Record, pair: Pair) -> socket.socket:
@@ -199,26 +173,16 @@ class VpcNetworks:
         return _listen_for_metadata()
 
     def _is_healthy(self, network: NetworkSpec) -> bool:
-        """Microseconds: two calls of the kernel."""
-        lives = self._dnsmasq_lives.get(network.vpc_id)
+        """Takes a few reads of /proc and /run, well below a millisecond."""
+        names = self._names(network.vpc_id)
         return (
-            lives is not None
-            and network in self._healthy.get(network.vpc_id, ())
-            and not select.select([lives], [], [], 0)[0]
-            and netns.exists(self._names(network.vpc_id).namespace)
+            network in self._healthy.get(network.vpc_id, ())
+            and netns.exists(names.namespace)
+            and Dnsmasq(names.runtime).pid is not None
         )
-
-    def _watch(self, names: VpcNames) -> None:
-        pid = Dnsmasq(names.runtime).pid
-        if pid is None:
-            raise CommandFailed("dnsmasq", "ended as soon as it had started")
-        self._dnsmasq_lives[names.vpc_id] = os.pidfd_open(pid)
 
     def _forget(self, vpc_id: str) -> None:
         self._healthy.pop(vpc_id, None)
-        lives = self._dnsmasq_lives.pop(vpc_id, None)
-        if lives is not None:
-            os.close(lives)
         self._admitted = {nic for nic in self._admitted if nic.network.vpc_id != vpc_id}
 
     # --- records -------------------------------------------------------------------------
