@@ -15,6 +15,7 @@ from tests.support.guests import GREETING, Guest
 
 from econe.domain.images import DiskFormat
 from econe.domain.ports import Engine, EngineBusy, EngineRefused, MachineSpec, Phase
+from econe.engines.qemu.vpc_names import tag_of
 from econe.settings import Qemu
 
 pytestmark = pytest.mark.e2e
@@ -154,10 +155,10 @@ def test_destroying_leaves_no_process_no_tap_and_only_the_console(tmp_path):
         launch(engine, spec)
         pid = pid_of(stand, spec)
         assert taps_of(pid) == 1
-        before = devices()
+        assert "eni-00000001" in devices(stand)
         engine.machines.destroy(spec.id)
         assert not Path(f"/proc/{pid}").exists()
-        assert len(devices()) < len(before)
+        assert "eni-00000001" not in devices(stand)
         assert not (stand.state / "running" / spec.id).exists()
         left = [path.name for path in (stand.state / "instances" / spec.id).iterdir()]
         assert left == ["console.log"]
@@ -172,21 +173,11 @@ def taps_of(pid: int) -> int:
     return links.count("/dev/net/tun")
 
 
-def devices() -> set[str]:
-    """All network devices of all namespaces that are named, by namespace."""
-    said = subprocess.run(
-        ["ip", "-all", "netns", "exec", "ls", "/sys/class/net"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    namespace, found = "", set()
-    for line in said.splitlines():
-        if line.startswith("netns:"):
-            namespace = line
-        elif line:
-            found |= {f"{namespace} {name}" for name in line.split()}
-    return found
+def devices(stand: QemuStand) -> set[str]:
+    """The network devices in the VPC of the stand."""
+    namespace = f"econe-{tag_of(stand.state)}-vpc-00000001"
+    words = ["ip", "netns", "exec", namespace, "ls", "/sys/class/net"]
+    return set(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
 
 
 def emulator(tmp_path: Path, script: str) -> Qemu:

@@ -14,7 +14,7 @@ from typing import Final
 from econe.domain.images import DiskFormat
 from econe.domain.ports import DiskSpec, EngineBusy, EngineRefused, Vault
 from econe.engines.qemu.command import Drive
-from econe.engines.qemu.place import sync_directory
+from econe.engines.qemu.place import busy_if_the_system_fails, sync_directory
 
 GIB: Final = 1 << 30
 CREATE_S: Final = 60.0
@@ -32,13 +32,15 @@ class QemuDisks:
 
     def remove(self, volume_id: str) -> None:
         path = self.path(volume_id)
-        path.unlink(missing_ok=True)
-        _part(path).unlink(missing_ok=True)
+        with busy_if_the_system_fails():
+            path.unlink(missing_ok=True)
+            _part(path).unlink(missing_ok=True)
 
     def look(self) -> set[str]:
         if not self._directory.is_dir():
             return set()
-        names = [entry.name for entry in os.scandir(self._directory)]
+        with busy_if_the_system_fails():
+            names = [path.name for path in self._directory.iterdir()]
         return {name.partition(".")[0] for name in names if name.startswith("vol-")}
 
     def path(self, volume_id: str) -> Path:

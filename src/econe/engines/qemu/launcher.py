@@ -95,5 +95,11 @@ def _make_run_directory(path: Path, owner: int | None) -> None:
     if path.exists():
         shutil.rmtree(path)
     path.mkdir(mode=0o700, parents=True)
-    if owner is not None:
+    if owner is None:
+        return
+    try:
         os.chown(path, owner, owner)
+    except OSError as error:  # a container that has no such user
+        raise EngineRefused(
+            "Guests can have no users of their own here (setting qemu.uid_base).", str(error)
+        ) from error

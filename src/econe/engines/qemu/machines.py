@@ -5,11 +5,12 @@ the process that carries its uuid, and what its monitor last said. Every method 
 crash in the middle of another has left, because it asks what is there and not what was done:
 
     no spec.json                      ensure() did not finish: nothing was started
-    spec.json, no power.json          off, in order
-    power.json, no process            it died (or we did, before QEMU was started): start anew
-    power.json, process, no pid       we died just after QEMU was started: it is found by its uuid
+    spec.json, no power          off, in order
+    power, no process            it died (or we did, before QEMU was started): start anew
+    power, process, no pid       we died just after QEMU was started: it is found by its uuid
 """
 
+import contextlib
 import logging
 import secrets
 import shutil
@@ -39,6 +40,7 @@ from econe.engines.qemu.place import (
     Place,
     Power,
     Record,
+    busy_if_the_system_fails,
     place_of,
     places,
     sync_directory,
@@ -148,6 +150,10 @@ class QemuMachines:
         self._turns.pop(instance_id, None)
 
     def look(self) -> Mapping[str, Seen]:
+        with busy_if_the_system_fails():
+            return self._look()
+
+    def _look(self) -> Mapping[str, Seen]:
         powered: dict[str, tuple[Place, processes.Process | None]] = {}
         seen: dict[str, Seen] = {}
         for place in places(self._instances):
@@ -169,7 +175,9 @@ class QemuMachines:
         """Let guests run on that a full disk had halted, when there is room again."""
         for place in places(self._instances):
             if self._watching().status(place.id) == "io-error" and self._has_room():
-                self._ask(place, "cont")
+                _log.info("a guest that a full disk had halted goes on instance=%s", place.id)
+                with contextlib.suppress(EngineBusy, EngineRefused):
+                    self._ask(place, "cont")
 
     def _has_room(self) -> bool:
         return shutil.disk_usage(self._instances).free > ROOM_TO_GO_ON_BYTES
@@ -188,7 +196,8 @@ class QemuMachines:
         if not turn.acquire(timeout=TURN_S):
             raise EngineBusy(f"{instance_id} is being worked on")
         try:
-            yield place_of(self._instances, instance_id)
+            with busy_if_the_system_fails():
+                yield place_of(self._instances, instance_id)
         finally:
             turn.release()
 

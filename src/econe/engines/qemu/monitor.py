@@ -162,20 +162,23 @@ class Monitors:
         ears = self._loop.create_task(self._listen(name, watch, listener))
         watch.hurry = self._loop.create_task(self._hurry(name, watch))
         leaving = self._loop.create_task(watch.leaving.wait())
-        while watch.client.runstate is Runstate.RUNNING and not leaving.done():
-            moved = self._loop.create_task(watch.client.runstate_changed())
-            await asyncio.wait((moved, leaving), return_when=asyncio.FIRST_COMPLETED)
-            moved.cancel()
-        we_go = leaving.done()
-        await _cancel(ears, watch.hurry, leaving)
-        await _close(watch.client)
-        del self._watches[name]
-        watch.gone.set()
+        try:
+            while watch.client.runstate is Runstate.RUNNING and not leaving.done():
+                moved = self._loop.create_task(watch.client.runstate_changed())
+                await asyncio.wait((moved, leaving), return_when=asyncio.FIRST_COMPLETED)
+                moved.cancel()
+            we_go = leaving.done()
+            await _cancel(ears, watch.hurry, leaving)
+            await _close(watch.client)
+        finally:
+            del self._watches[name]
+            watch.gone.set()
         if not we_go:
             self._changed()
 
     async def _listen(self, name: str, watch: _Watch, listener: EventListener) -> None:
         async for _ in listener:
+            listener.clear()  # one question answers for all events that wait
             before = watch.status
             try:
                 await self._refresh(name, watch)
@@ -286,6 +289,8 @@ async def _execute(
 
 async def _status(client: QMPClient) -> str:
     answer = await _execute(client, "query-status")
+    if not isinstance(answer, dict) or "status" not in answer:
+        raise QMPError(f"query-status: {answer!r}")
     return str(answer["status"])
 
 

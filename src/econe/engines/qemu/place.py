@@ -3,7 +3,8 @@
 Every record is written whole or not at all. What exists says how far things have come:
 
     spec.json     there is a machine (written last by ensure, removed last by destroy)
-    power.json    it was switched on, and not off again by us (written before QEMU is started)
+    power         it was switched on, and not off again by us (written before QEMU is started);
+                  holds where ssh reaches the guest if not at its private address
     pid           of its QEMU (may be missing after a crash: find it by its uuid)
     reboot        a reboot was asked for; until when the guest may take to obey
     monitor.sock  QMP
@@ -15,15 +16,19 @@ The directory is ours alone. QEMU's working directory, owned by the user it runs
 """
 
 import json
+import logging
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from econe.domain.ports import NetworkSpec, NicSpec
+from econe.domain.ports import EngineBusy, NetworkSpec, NicSpec
+
+_log = logging.getLogger(__name__)
 
 _ID: Final = re.compile(r"i-[0-9a-f]{8,17}", re.ASCII)
 
@@ -54,7 +59,7 @@ class Place:
 
     @property
     def power(self) -> Path:
-        return self.path / "power.json"
+        return self.path / "power"
 
     @property
     def pid(self) -> Path:
@@ -81,20 +86,26 @@ class Place:
         return self.path.parent.parent / "running" / self.id
 
     def read_record(self) -> Record | None:
-        found = _read(self.spec)
-        if found is None:
+        """None also if it is damaged: from outside, as we write it whole or not at all."""
+        text = _text(self.spec)
+        if text is None:
             return None
-        return Record(found["uuid"], tuple(_nic(nic) for nic in found["nics"]))
+        try:
+            found = json.loads(text)
+            return Record(str(found["uuid"]), tuple(_nic(nic) for nic in found["nics"]))
+        except (ValueError, KeyError, TypeError):
+            _log.warning("a machine's record is damaged path=%s", self.spec)
+            return None
 
     def write_record(self, record: Record) -> None:
         write_whole(self.spec, json.dumps(asdict(record)))
 
     def read_power(self) -> Power | None:
-        found = _read(self.power)
-        return None if found is None else Power(found["address"])
+        text = _text(self.power)
+        return None if text is None else Power(text)
 
     def write_power(self, power: Power) -> None:
-        write_whole(self.power, json.dumps(asdict(power)))
+        write_whole(self.power, power.address)
 
     def read_pid(self) -> int | None:
         text = _text(self.pid)
@@ -132,6 +143,16 @@ def places(instances: Path) -> Iterator[Place]:
                 yield Place(entry.name, Path(entry.path))
 
 
+@contextmanager
+def busy_if_the_system_fails() -> Iterator[None]:
+    """A full disk, no more descriptors: all that may pass, so that engine ports raise only what
+    they promise."""
+    try:
+        yield
+    except OSError as error:
+        raise EngineBusy(f"{type(error).__name__}: {error}") from error
+
+
 def write_whole(path: Path, text: str) -> None:
     """Durable and atomic: after a crash there is the old content or the new."""
     part = path.with_name(f".{path.name}.part")
@@ -158,11 +179,6 @@ def _text(path: Path) -> str | None:
         return path.read_text()
     except FileNotFoundError:
         return None
-
-
-def _read(path: Path) -> Any:
-    text = _text(path)
-    return None if text is None else json.loads(text)
 
 
 def _nic(found: Mapping[str, Any]) -> NicSpec:
