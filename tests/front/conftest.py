@@ -63,19 +63,20 @@ class Desk:
     def with_door(self, **changes: Any) -> None:
         self.pipeline = Pipeline(replace(self.door, **changes))
 
-    def ask(self, action: str, how: str = "v4", **asked: str) -> Reply:
+    def ask(self, action: str, how: str = "v4", /, **asked: str) -> Reply:
         return reply(self.pipeline.answer(self.signed(action, how, **asked)))
 
-    def signed(
-        self, action: str, how: str = "v4", *, now: datetime | None = None, **asked: str
-    ) -> Incoming:
+    def signed(self, action: str, how: str = "v4", /, **asked: str) -> Incoming:
+        return self.signed_at(utc_now(), action, how, **asked)
+
+    def signed_at(self, now: datetime, action: str, how: str, /, **asked: str) -> Incoming:
         """`how`: v4 (a form), v4-get, v4-query (presigned), v2, v2-get, v2-sha1."""
         pairs = {"Action": action, "Version": VERSION, **asked}
         method = "GET" if how in ("v4-get", "v4-query", "v2-get") else "POST"
         who: dict[str, Any] = {
             "access_key": self.caller.access_key,
             "secret": self.caller.secret,
-            "now": now or utc_now(),
+            "now": now,
         }
         headers = {"host": HOST}
         if how.startswith("v2"):

@@ -54,7 +54,7 @@ def test_a_wrong_secret_an_unknown_key_and_a_disabled_one_look_the_same(
 def test_a_request_that_is_too_old_is_refused_however_well_it_is_signed(
     desk: Desk, how: str
 ) -> None:
-    old = desk.signed("DescribeRegions", how, now=utc_now() - timedelta(seconds=1000))
+    old = desk.signed_at(utc_now() - timedelta(seconds=1000), "DescribeRegions", how)
     assert reply(desk.pipeline.answer(old)).code == "RequestExpired"
 
 
