@@ -163,7 +163,7 @@ def test_a_long_file_is_handed_on_without_copies_of_it():
     chunk = bytes(1 << 20)
     (event,) = reader.feed(chunk)
     assert event.data is chunk
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(64):
         reader.feed(chunk)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5

@@ -159,12 +159,12 @@ def test_more_than_the_limit_of_parameters_is_refused_in_both_places():
 
 
 def test_hostile_requests_cost_no_more_than_their_length():
-    began = time.perf_counter()
+    began = time.process_time()
     read("&".join(f"InstanceId.{1_000_000 - number}=i" for number in range(10_000)))
     refused("&".join(f"Filter.{number}.{'A.' * 30}B=i" for number in range(10_000)))
     refused("A." * 500_000 + "=1")
     refused("&".join("InstanceId=" + "x" * 100 for _ in range(9_999)) + "&Foo=1")
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_split_takes_out_what_belongs_to_no_operation():

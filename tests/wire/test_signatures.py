@@ -503,10 +503,10 @@ def test_reading_a_claim_raises_nothing_but_refusals_and_proves_nothing(
 def test_proving_is_fast():
     claim_of = signed()
     proven(claim_of)
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(200):
         read_claim(claim_of).is_proven_by(SECRET)
-    assert (time.perf_counter() - began) / 200 < 0.001
+    assert (time.process_time() - began) / 200 < 0.001
 
 
 def test_signing_imports_no_botocore():

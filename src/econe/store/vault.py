@@ -34,7 +34,7 @@ _MIB: Final = 1 << 20
 
 # Bytes after which the kernel is told to begin writing to the disk. Without that, all of it begins
 # at the end, with fsync, and the caller waits for it.
-_WRITE_OUT_EVERY: Final = 32 * _MIB
+_WRITE_OUT_EVERY: Final = 128 * _MIB
 _GIVEN_AGAIN_S: Final = 60.0
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
