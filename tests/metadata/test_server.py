@@ -31,15 +31,19 @@ def port(server):
 
 @pytest.fixture
 def known(held, instance):
-    """The loopback address is an instance's."""
+    """All loopback addresses are an instance's."""
     one = instance(1)
-    held.at = lambda vpc_id, address: held.instances.get(one.id) if address == "127.0.0.1" else None
+    held.at = lambda vpc_id, address: (
+        held.instances.get(one.id) if address.startswith("127.") else None
+    )
     held.put(one)
     return one
 
 
-def ask(port, path=ID, method="GET", headers=None):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def ask(port, path=ID, method="GET", headers=None, source="127.0.0.1"):
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", port, timeout=20, source_address=(source, 0)
+    )
     try:
         connection.request(method, path, headers=headers or {})
         answer = connection.getresponse()
@@ -84,10 +88,13 @@ def time_to_live(packets, answered_from):
 def test_the_hop_limit_is_the_time_to_live_of_the_packet(port, known, held, instance):
     held.put(instance(1, metadata_options=MetadataOptions(hop_limit=3)))
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as packets:
-        packets.settimeout(5)
-        ask(port, "/latest/api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+        source = "127.9.8.7"  # nothing else of this machine speaks to it
+        packets.bind((source, 0))
+        packets.settimeout(20)
+        headers = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+        ask(port, "/latest/api/token", "PUT", headers, source)
         assert time_to_live(packets, port) == 3
-        ask(port)
+        ask(port, source=source)
         assert time_to_live(packets, port) == 64
 
 
