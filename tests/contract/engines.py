@@ -143,7 +143,6 @@ class QemuStand:
         self.close()
         choice = network_check.choose(self.network)
         networks = network_check.build(choice, self.state, "ec2.internal", self._door)
-        networks.open()
         self._engine = QemuEngine(self.state, self.settings, self.shelf, networks)  # type: ignore[arg-type]
         self._engine.open(self._poked)
         return self._engine
@@ -169,7 +168,6 @@ class QemuStand:
     def close(self) -> None:
         if self._engine is not None:
             self._engine.close()
-            self._engine.networks.close()
             self._engine = None
 
     def _poked(self) -> None:

@@ -25,7 +25,6 @@ def main(directory: Path) -> None:
     vault = FakeVault(directory / "blobs")
     choice = network_check.choose("user")
     networks = network_check.build(choice, state, "ec2.internal", ClosedDoor())
-    networks.open()
     engine = QemuEngine(state, Qemu(), vault, networks)
     loop = Loop(
         store=open_store(state),
