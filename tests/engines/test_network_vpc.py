@@ -368,10 +368,12 @@ def test_a_tap_is_gone_with_the_process_that_held_it(networks, tmp_path):
 
 def test_addresses_that_the_host_uses_are_refused_by_name(networks):
     netns_links.change(["route add 172.31.4.0/24 via 203.0.113.1 dev wan"])
+    before = state_of_the_host()
     with pytest.raises(EngineRefused) as why:
         networks.ensure(NETWORK)
     assert "172.31.4.0/24 through wan" in why.value.said
-    networks.remove("vpc-00000001")
+    assert networks.look() == set()
+    assert state_of_the_host() == before
 
 
 def test_two_servers_share_a_host_but_not_addresses(world, networks, tmp_path_factory):
@@ -386,14 +388,17 @@ def test_two_servers_share_a_host_but_not_addresses(world, networks, tmp_path_fa
     assert netns.exists(names_of(networks).namespace)
 
 
-def test_what_a_vanished_server_has_left_is_taken_down(world, networks, tmp_path_factory):
+@pytest.mark.parametrize("hurt", [lambda names: None, hurt_namespace])
+def test_what_a_vanished_server_has_left_is_taken_down(world, networks, tmp_path_factory, hurt):
     state = tmp_path_factory.mktemp("other")
     other = world.networks(state)
     other.ensure(NETWORK)
     world.door.drop("vpc-00000001")
+    hurt(names_of(other))
     state.rmdir()
     networks.ensure(NETWORK)
     assert other.look() == set()
+    assert not names_of(other).runtime.exists()
 
 
 def test_this_host_is_found_able_by_a_trial_that_leaves_nothing(world, monkeypatch):

@@ -44,7 +44,8 @@ class MetadataServer:
         self._service = service
         self.request_limit_s, self.idle_limit_s = request_limit_s, idle_limit_s
         self.guests: Guests[Conversation] = Guests()
-        self._loop = asyncio.new_event_loop()
+        # Whatever loop policy the API sets: what runs is what is tested.
+        self._loop = asyncio.SelectorEventLoop()
         self._pool = ThreadPoolExecutor(_THREADS, "metadata")
         self._thread = threading.Thread(target=self._run, name="metadata", daemon=True)
         self._servers: dict[str, asyncio.Server] = {}

@@ -150,15 +150,17 @@ class VpcNetworks:
     # --- mending -------------------------------------------------------------------------
 
     def _mend(self, names: VpcNames, record: Record) -> None:
-        """Rules stand before links, links before services."""
+        """Rules stand before links, links before services; what is refused leaves nothing."""
         self._forget(names.vpc_id)
+        cidr = IPv4Network(record.vpc_cidr)
+        if record.reachable:
+            vpc_host.check_overlap(netns_links.look(), cidr, names.host_link)
         if not netns.exists(names.namespace):
             self._door.drop(names.vpc_id)
         netns.create(names.namespace)
         self._write(names, record)
         rules = nft_rules.vpc_rules(_admitted(names))
         netns.inside(names.namespace, lambda: _settle(rules))
-        cidr = IPv4Network(record.vpc_cidr)
         pair = vpc_host.join(names, cidr, reachable=record.reachable)
         listening = netns.inside(names.namespace, lambda: self._serve(names, record, pair))
         self._door.serve(names.vpc_id, listening)
@@ -280,10 +282,11 @@ def _sweep_orphans() -> None:
             continue
         tag = note.parent.name
         prefix = vpc_names.namespace_prefix(tag)
-        for name in netns.names(prefix):
-            _log.warning("taking down the VPC of a server that is gone namespace=%s", name)
-            with contextlib.suppress(OSError, CommandFailed):
-                _take_down(VpcNames(name.removeprefix(prefix), tag))
+        up = {name.removeprefix(prefix) for name in netns.names(prefix)}
+        for vpc_id in up | {path.name for path in note.parent.glob("vpc-*")}:
+            _log.warning("Taking down a VPC of a server that is gone tag=%s vpc=%s", tag, vpc_id)
+            with contextlib.suppress(OSError, CommandFailed, EngineRefused):
+                _take_down(VpcNames(vpc_id, tag))
 
 
 @contextmanager
