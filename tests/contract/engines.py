@@ -7,6 +7,8 @@ server is started again. A new engine is done when it has a stand here and the s
 import os
 import signal
 import socket
+import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -148,7 +150,10 @@ class QemuStand:
         return self._engine
 
     def spec(self, number: int = 1, guest: Guest = Guest.OBEDIENT) -> MachineSpec:
-        return machine(number, location=self.shelf.put(guest), network=STAND_NETWORK)
+        spec = machine(number, location=self.shelf.put(guest), network=STAND_NETWORK)
+        # Ports of the user-mode network follow from ids: stands beside each other differ in them.
+        own = (zlib.crc32(str(self.state).encode()) + number) % 10**8
+        return replace(spec, nics=(replace(spec.nics[0], interface_id=f"eni-{own:08d}"),))
 
     def kill(self, instance_id: str) -> None:
         pid = int((self.state / "instances" / instance_id / "pid").read_text())

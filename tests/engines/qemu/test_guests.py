@@ -155,10 +155,10 @@ def test_destroying_leaves_no_process_no_tap_and_only_the_console(tmp_path):
         launch(engine, spec)
         pid = pid_of(stand, spec)
         assert taps_of(pid) == 1
-        assert "eni-00000001" in devices(stand)
+        assert spec.nics[0].interface_id in devices(stand)
         engine.machines.destroy(spec.id)
         assert not Path(f"/proc/{pid}").exists()
-        assert "eni-00000001" not in devices(stand)
+        assert spec.nics[0].interface_id not in devices(stand)
         assert not (stand.state / "running" / spec.id).exists()
         left = [path.name for path in (stand.state / "instances" / spec.id).iterdir()]
         assert left == ["console.log"]

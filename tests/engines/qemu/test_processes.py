@@ -97,6 +97,7 @@ def test_an_emulator_that_cannot_be_executed_is_refused(tmp_path):
         "cannot set up guest memory 'pc.ram': Cannot allocate memory",
         'Failed to get "write" lock\nIs another process using the image?',
         "Could not open: Too many open files",
+        "Could not set up host forwarding rule 'tcp:127.0.0.1:22433-172.31.0.11:22'",
     ],
 )
 def test_what_may_pass_is_tried_again(said):

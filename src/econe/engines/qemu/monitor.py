@@ -60,7 +60,7 @@ class Monitors:
         self._watches: dict[str, _Watch] = {}
         self._keepers: set[asyncio.Task[None]] = set()
         self._connecting: dict[str, asyncio.Task[str | None]] = {}
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop()  # whatever the server runs on
         self._thread = threading.Thread(target=self._loop.run_forever, name="qemu", daemon=True)
         # An ended QEMU is an ordinary event here; the library reports it as an error of its own.
         logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)

@@ -34,6 +34,8 @@ _LATER: Final = (
     # Another QEMU still has the disk: one that is just ending.
     'Failed to get "write" lock',
     "Failed to get shared",
+    # Somebody took the port after it was chosen; another is chosen the next time.
+    "Could not set up host forwarding rule",
 )
 """QEMU says why it cannot start in words only; with these it may be able to later."""
 
