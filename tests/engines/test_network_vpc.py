@@ -235,18 +235,20 @@ def test_the_host_does_not_become_its_neighbours_router(world, networks):
     assert netns_links.kernel("ipv4/conf/wan/forwarding") == "0"
 
 
-def state_of_the_host():
+def state_of_the_host(networks):
+    """Names of namespaces are the whole machine's, also where others run tests."""
+    ours = (network_world.PREFIX, f"econe-trial-{os.getpid()}", f"econe-{networks._tag}-")
     return (
         said("ip", "-o", "link"),
         said("ip", "-o", "address"),
         said("ip", "route", "show", "table", "all"),
         said("nft", "list", "ruleset"),
-        sorted(netns.names("econe-")),
+        sorted(name for prefix in ours for name in netns.names(prefix)),
     )
 
 
 def test_remove_leaves_nothing(world, networks, guest):
-    before = state_of_the_host()
+    before = state_of_the_host(networks)
     networks.ensure(network(2, second=30))
     guest(1).lease()
     pids = [Dnsmasq(names_of(networks, vpc_id).runtime).pid for vpc_id in networks.look()]
@@ -255,7 +257,7 @@ def test_remove_leaves_nothing(world, networks, guest):
         networks.remove(vpc_id)
         networks.remove(vpc_id)
     assert networks.look() == set()
-    assert state_of_the_host() == before
+    assert state_of_the_host(networks) == before
     assert [path.name for path in vpc_names.RUNTIME.iterdir()] == ["lock"]
     for pid in pids:
         assert b"dnsmasq" not in command_line(pid)
@@ -368,12 +370,12 @@ def test_a_tap_is_gone_with_the_process_that_held_it(networks, tmp_path):
 
 def test_addresses_that_the_host_uses_are_refused_by_name(networks):
     netns_links.change(["route add 172.31.4.0/24 via 203.0.113.1 dev wan"])
-    before = state_of_the_host()
+    before = state_of_the_host(networks)
     with pytest.raises(EngineRefused) as why:
         networks.ensure(NETWORK)
     assert "172.31.4.0/24 through wan" in why.value.said
     assert networks.look() == set()
-    assert state_of_the_host() == before
+    assert state_of_the_host(networks) == before
 
 
 def test_two_servers_share_a_host_but_not_addresses(world, networks, tmp_path_factory):
@@ -401,13 +403,13 @@ def test_what_a_vanished_server_has_left_is_taken_down(world, networks, tmp_path
     assert not names_of(other).runtime.exists()
 
 
-def test_this_host_is_found_able_by_a_trial_that_leaves_nothing(world, monkeypatch):
-    before = state_of_the_host()
+def test_this_host_is_found_able_by_a_trial_that_leaves_nothing(networks, monkeypatch):
+    before = state_of_the_host(networks)
     assert network_check.vpc_obstacle() is None
-    assert state_of_the_host() == before
+    assert state_of_the_host(networks) == before
     monkeypatch.setattr(nft_rules, "vpc_rules", lambda _: "table bridge nonsense {")
     assert "trying one failed (nft:" in str(network_check.vpc_obstacle())
-    assert state_of_the_host() == before
+    assert state_of_the_host(networks) == before
     monkeypatch.setenv("PATH", "/nowhere")
     assert network_check.vpc_obstacle() == "the program ip is missing (package iproute2)"
 
