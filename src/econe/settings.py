@@ -35,7 +35,7 @@ class Server:
     header_timeout_s: float = 20.0
     """Longest wait for a request's head to be complete. Slower connections are closed."""
     body_timeout_s: float = 30.0
-    """Longest silence inside a request's body."""
+    """Longest wait for the whole body of an ordinary request; longest silence inside an upload."""
     threads: int = 4
     """Requests worked on at once."""
 
