@@ -1,0 +1,88 @@
+"""What the tests of this directory share: one disk a session, one server a module."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.server import ROOT, Account, Server, serving
+from tests.support.guests import Guest, write_disk
+
+MakeServer = Callable[..., Server]
+
+
+@pytest.fixture(scope="session")
+def tiny_image() -> Path:
+    """The 40 MB disk that boots in seconds, built of what is in the tree now."""
+    cache = ROOT / ".cache"
+    cache.mkdir(exist_ok=True)
+    image = cache / f"tiny-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}.img"
+    with (cache / "tiny.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        build = [sys.executable, str(ROOT / "tools/tiny_image/build.py"), str(image)]
+        subprocess.run(build, check=True, capture_output=True)
+        return image.replace(cache / "tiny.img")
+
+
+@pytest.fixture(scope="session")
+def sector_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The disk of one sector, which boots in a tenth of a second and obeys ACPI."""
+    disk = tmp_path_factory.mktemp("sector") / "sector.img"
+    write_disk(disk, Guest.OBEDIENT)
+    return disk
+
+
+@pytest.fixture(scope="module")
+def directory() -> Iterator[Path]:
+    """For the state of servers: short, as paths of sockets are, and readable by guests' users."""
+    made = Path(tempfile.mkdtemp(prefix="econe-e2e-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[MakeServer]:
+    """Servers of one test's own."""
+    with ExitStack() as running:
+
+        def make(**settings: Any) -> Server:
+            """Keyword arguments are settings, with two underlines for the dot."""
+            place = Path(tempfile.mkdtemp(prefix="econe-e2e-"))
+            running.callback(shutil.rmtree, place)
+            said = {name.replace("__", "."): value for name, value in settings.items()}
+            return running.enter_context(serving(place, settings=said))
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def server(directory: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """One for the module, which may have SETTINGS and NETWORKS."""
+    settings = getattr(request.module, "SETTINGS", {})
+    networks = getattr(request.module, "NETWORKS", 1)
+    with serving(directory, networks=networks, settings=settings) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def helen(server: Server) -> Account:
+    return server.account("helen")
+
+
+@pytest.fixture(scope="module")
+def tiny(helen: Account, tiny_image: Path) -> str:
+    """The tiny image, registered."""
+    return helen.image(tiny_image)
+
+
+@pytest.fixture(scope="module")
+def key(helen: Account) -> Path:
+    return helen.key_pair()
