@@ -52,8 +52,9 @@ class Cloud:
     """The type of RunInstances without InstanceType."""
     root_gib: int = 0
     """Size of root disks where the image and the request say none; 0: as large as the image."""
-    default_vpc_cidrs: tuple[str, ...] = ("172.31.0.0/16", "10.128.0.0/9")
-    """Pools from which every account's default VPC gets a /16 of its own."""
+    default_vpc_cidrs: tuple[str, ...] = ("172.31.0.0/16", "172.16.0.0/12", "10.128.0.0/9")
+    """Pools from which every account's default VPC gets a /16 of its own that the host does not
+    reach elsewhere. The user-mode network can use those within 172.16.0.0/12 only."""
     max_instances: int = 1000
     """Most instances one account may have that are not terminated."""
     clock_window_s: float = 900.0
