@@ -108,7 +108,9 @@ class Cloud:
 
     def presigned(self, action: str, **parameters: object) -> str:
         """A signed v4 GET URL, good for 15 minutes: what wrk repeats."""
-        return self.ec2().generate_presigned_url(action, Params=parameters, ExpiresIn=900)
+        return self.ec2().generate_presigned_url(
+            action, Params=parameters, ExpiresIn=900, HttpMethod="GET"
+        )
 
     def upload(self, disk: Path) -> str:
         """Upload and register; the image's id."""
