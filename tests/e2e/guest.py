@@ -22,7 +22,11 @@ class Guest:
         words = [word for option in OPTIONS for word in ("-o", option)]
         words += ["-i", str(self.key), "-p", str(self.port), f"root@{self.host}", command]
         return subprocess.run(
-            ["ssh", *words], capture_output=True, timeout=within_s, stdin=subprocess.DEVNULL
+            ["ssh", *words],
+            check=False,
+            capture_output=True,
+            timeout=within_s,
+            stdin=subprocess.DEVNULL,
         )
 
     def read(self, command: str) -> bytes:

@@ -78,14 +78,14 @@ def clear(state: Path) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(qemu.pid, signal.SIGKILL)
     eventually(lambda: not qemus(state), within_s=10)
-    networks = VpcNetworks(state, domain="", door=_NoDoor())
+    networks = VpcNetworks(state, domain="", door=NoDoor())
     for vpc_id in networks.look():
         networks.remove(vpc_id)
     shutil.rmtree(state, ignore_errors=True)
     assert not namespaces(state)
 
 
-class _NoDoor:
+class NoDoor:
     def serve(self, owner: str, listening: object) -> None:
         raise AssertionError
 

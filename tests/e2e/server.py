@@ -98,6 +98,7 @@ class Server:
     def account(self, name: str = "helen") -> "Account":
         told = subprocess.run(
             [*self._admin, "account", "create", name, "--password", "hello", "--json"],
+            check=False,
             env=self.env,
             capture_output=True,
             text=True,
@@ -185,7 +186,13 @@ class Account:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
         return subprocess.run(
-            command, cwd=self.desk, env=env, capture_output=True, text=True, timeout=120
+            command,
+            check=False,
+            cwd=self.desk,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
 
     def said(self, *command: str) -> str:

@@ -94,7 +94,9 @@ def test_the_guest_has_the_address_name_and_router_that_are_told(helen: Account,
     address = told["PrivateIpAddress"]
     assert first.host == address
     assert f"inet {address}/20" in first.run("ip -4 address show eth0")
-    assert first.run("cat /sys/class/net/eth0/address") == told["NetworkInterfaces"][0]["MacAddress"]
+    assert (
+        first.run("cat /sys/class/net/eth0/address") == told["NetworkInterfaces"][0]["MacAddress"]
+    )
     assert first.run("hostname") == told["PrivateDnsName"]
     assert f"Address: {address}" in first.run(f"nslookup {told['PrivateDnsName']}")
 

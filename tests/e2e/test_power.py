@@ -72,8 +72,9 @@ def test_a_stopped_instance_keeps_its_disk_and_address(
     helen.ec2.start_instances(InstanceIds=[obedient.id])
     after = helen.until(obedient.id, "running")
     assert after["PrivateIpAddress"] == before["PrivateIpAddress"]
-    assert after["NetworkInterfaces"][0]["MacAddress"] == (
-        before["NetworkInterfaces"][0]["MacAddress"]
+    assert (
+        after["NetworkInterfaces"][0]["MacAddress"]
+        == (before["NetworkInterfaces"][0]["MacAddress"])
     )
     assert after["LaunchTime"] > before["LaunchTime"]
     assert "StateReason" not in after
@@ -126,8 +127,9 @@ def test_a_guest_that_reboots_itself_runs_on(server: Server, helen: Account, obe
     pid, boot = server.pid_of(obedient.id), obedient.boot()
     obedient.try_run("reboot")
     eventually(
-        lambda: obedient.try_run(f"! grep -q {boot} /proc/sys/kernel/random/boot_id").returncode
-        == 0,
+        lambda: (
+            obedient.try_run(f"! grep -q {boot} /proc/sys/kernel/random/boot_id").returncode == 0
+        ),
         within_s=60,
         every_s=0.5,
     )

@@ -19,6 +19,8 @@ _PROGRAMS: Final = {"ip": "iproute2", "nft": "nftables", "dnsmasq": "dnsmasq-bas
 """Program -> Debian's package of it."""
 _CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 """linux/capability.h. The second is for namespaces."""
+_TRIALS: Final = "econe-trial-"
+"""Namespaces of trials: with the process id of whoever tries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,9 @@ def missing_capabilities(status: str) -> list[str]:
 
 def _trial() -> str | None:
     """Make a namespace with a bridge and the rules, and remove it again."""
-    name = f"econe-trial-{os.getpid()}"
+    name = f"{_TRIALS}{os.getpid()}"
     try:
+        _sweep_trials()
         try:
             netns.create(name)
             netns.inside(name, _try_inside)
@@ -100,6 +103,13 @@ def _trial() -> str | None:
     except (OSError, CommandFailed) as failure:
         return f"trying one failed ({failure})"
     return None
+
+
+def _sweep_trials() -> None:
+    """Remove what servers have left that were killed in the middle of theirs."""
+    for name in netns.names(_TRIALS):
+        if not Path("/proc", name.removeprefix(_TRIALS)).exists():
+            netns.delete(name)
 
 
 def _try_inside() -> None:
