@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -135,7 +136,8 @@ def _run(settings: Settings, asked: argparse.Namespace) -> int:
     from econe.app import serve  # late: it loads the whole server
 
     def announce(url: str) -> None:
-        print(f"{NAME}: ready on {url}", flush=True)
+        with suppress(BrokenPipeError):  # whoever started it does not read: serve all the same
+            print(f"{NAME}: ready on {url}", flush=True)
 
     serve(settings, _log_file(settings, asked), announce)
     return 0
