@@ -188,6 +188,9 @@ def test_a_listing_is_one_transaction_and_a_change_is_two(desk: Desk) -> None:
             begun.append("writing")
             return store.writing()
 
+        def mark(self) -> Any:
+            return store.mark()
+
     desk.with_door(store=Counting())
     desk.ask("DescribeInstances")
     assert begun == ["reading"]
@@ -237,7 +240,7 @@ def test_what_a_fault_hides_is_in_the_log_under_the_request_id(
 
 def test_a_busy_store_is_unavailable_and_may_be_asked_again(desk: Desk) -> None:
     class Busy:
-        def reading(self) -> Any:
+        def mark(self) -> Any:
             raise StoreBusy("database is locked")
 
     desk.with_door(store=Busy())
@@ -282,6 +285,7 @@ def test_the_three_groups_of_steps_are_what_the_documents_say() -> None:
     assert [step.__name__ for step in (*ARRIVE, *PROVE, *DO)] == [
         "read_parameters",
         "check_time",
+        "remind",
         "authenticate",
         "find_action",
         "parse",
@@ -290,6 +294,7 @@ def test_the_three_groups_of_steps_are_what_the_documents_say() -> None:
         "perform",
         "refuse_dry_run",
         "render",
+        "remember",
     ]
 
 

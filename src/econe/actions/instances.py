@@ -134,7 +134,7 @@ def terminate_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     return {"TerminatingInstances": views.moved(moved)}
 
 
-@action("GetConsoleOutput", takes="InstanceId Latest")
+@action("GetConsoleOutput", takes="InstanceId Latest", lasting=False)
 def get_console_output(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     """What the guest wrote is read as it is now, so `Latest` changes nothing."""
     (row,) = find_instances(ctx.tx, ctx.account.number, [asked["InstanceId"]])

@@ -18,18 +18,22 @@ class Handler:
     call: Call
     writes: bool
     takes: frozenset[str]
+    lasting: bool = True
+    """Whether its answer depends on nothing but the request and the database."""
 
 
 HANDLERS: Final[dict[str, Handler]] = {}
 
 
-def action(name: str, *, writes: bool = False, takes: str = "") -> Callable[[Call], Call]:
+def action(
+    name: str, *, writes: bool = False, takes: str = "", lasting: bool = True
+) -> Callable[[Call], Call]:
     """Register a handler. `takes` is the list of paths, separated by blanks."""
 
     def register(call: Call) -> Call:
         if name in HANDLERS:
             raise ValueError(f"{name} is registered twice")
-        HANDLERS[name] = Handler(name, call, writes, frozenset(takes.split()))
+        HANDLERS[name] = Handler(name, call, writes, frozenset(takes.split()), lasting)
         return call
 
     return register

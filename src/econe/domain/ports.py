@@ -7,7 +7,7 @@ Engine methods raise only EngineBusy (try later), EngineRefused (never will work
 (unknown whether it happened: look, then retry).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -203,6 +203,10 @@ class Store(Protocol):
 
     def writing(self) -> AbstractContextManager[Transaction]:
         """The one writer. Commits at the end of the block, unless it raised or called undo()."""
+
+    def mark(self) -> Hashable:
+        """Differs after every commit, of any process. What was read in a transaction that began
+        after the mark was taken is true as long as the mark is the same. Microseconds."""
 
     def close(self) -> None: ...
 

@@ -3,8 +3,8 @@
 import hashlib
 from typing import Final
 
-from econe.domain.accounts import Account
 from econe.domain.ports import Transaction
+from econe.front.memory import Identity
 from econe.front.messages import Incoming, Pairs
 from econe.wire.refusal import Refusal
 from econe.wire.signatures import Claim, Request, read_claim, unproven
@@ -47,8 +47,8 @@ def _covers_form(claim: Claim, incoming: Incoming) -> bool:
     return claim.scheme == "v2" or (claim.body_is_signed and not incoming.is_upload)
 
 
-def authenticate(tx: Transaction, claim: Claim) -> Account:
-    """The account that the claim proves. Raises Refusal.
+def authenticate(tx: Transaction, claim: Claim) -> Identity:
+    """Whose claim it is, proven. Raises Refusal.
 
     Unknown keys, disabled keys, keys of disabled accounts and wrong signatures get one answer, and
     for each a signature is computed, so that neither the words nor the time tell them apart.
@@ -61,4 +61,9 @@ def authenticate(tx: Transaction, claim: Claim) -> Account:
         proven |= claim.is_proven_by(secret)
     if key is None or account is None or not (proven and key.enabled and account.enabled):
         raise unproven()
-    return account
+    return key, account
+
+
+def holds(identity: Identity, claim: Claim) -> bool:
+    """Whether an identity that authenticate() gave before, and that is as it was, signed this."""
+    return any(claim.is_proven_by(secret.reveal()) for secret in identity[0].secrets)

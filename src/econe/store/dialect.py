@@ -35,6 +35,8 @@ class Sqlite:
     compiler: Final = sqlite.dialect(paramstyle="qmark")
 
     begin_reading: Final = "BEGIN"
+    data_version: Final = "PRAGMA data_version"
+    """Asked on a connection that never writes: differs after every commit of any other one."""
     begin_writing: Final = "BEGIN IMMEDIATE"
 
     def connect(self, path: str, *, read_only: bool) -> sqlite3.Connection:

@@ -133,6 +133,8 @@ class DatabaseStore:
         self.writer = writer
         self.writers = threading.Lock()
         self.writing_thread = 0
+        self.watcher: sqlite3.Connection = self._reader()
+        self.watching = threading.Lock()
         self.readers = QueuePool(
             self._reader,
             pool_size=_READERS,
@@ -149,10 +151,20 @@ class DatabaseStore:
     def writing(self) -> "_Writing":
         return _Writing(self)
 
+    def mark(self) -> int:
+        try:
+            with self.watching:
+                (version,) = self.watcher.execute(DIALECT.data_version).fetchone()
+        except sqlite3.Error as error:
+            raise DIALECT.refusal(error) from error
+        return int(version)
+
     def close(self) -> None:
         """Ends when the writer at work has ended. Closing twice is closing once."""
         with self.writers:
             self.writer.close()
+        with self.watching:
+            self.watcher.close()
         self.readers.dispose()
 
 

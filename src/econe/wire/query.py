@@ -75,6 +75,8 @@ def read_pairs(raw: bytes) -> list[Pair]:
 
 def _decoded(raw: bytes) -> str:
     try:
+        if b"%" not in raw and b"+" not in raw:
+            return raw.decode()
         return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
     except UnicodeDecodeError:
         raise Refusal("MalformedQueryString", "A parameter is not valid UTF-8.") from None
