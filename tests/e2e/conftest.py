@@ -12,10 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.server import ROOT, Account, Server, serving
+from tests.e2e.server import LIVE, ROOT, Account, Server, serving
 from tests.support.guests import Guest, write_disk
 
 MakeServer = Callable[..., Server]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """With a failure go the logs of the servers that were in use."""
+    report = yield
+    if report.failed:
+        for server in LIVE:
+            report.sections.append((f"log of the server at {server.url}", server.log[-8000:]))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +59,7 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.fixture
-def make_server(tmp_path: Path) -> Iterator[MakeServer]:
+def make_server() -> Iterator[MakeServer]:
     """Servers of one test's own."""
     with ExitStack() as running:
 

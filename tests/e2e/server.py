@@ -113,7 +113,8 @@ class Server:
     @property
     def _admin(self) -> tuple[str, ...]:
         *before, server = self.command
-        return (*before, server.replace("econe-server", "econe-admin"), "--state", str(self.state))
+        admin = server.replace("econe-server", "econe-admin").replace("cli.server", "cli.admin")
+        return (*before, admin, "--state", str(self.state))
 
     @property
     def log(self) -> str:
@@ -254,15 +255,28 @@ class Account:
         return Guest(instance_id, host, int(port or 22), key)
 
 
+LIVE: list[Server] = []
+"""Those that tests use now: when one fails, their logs are shown."""
+
+
+@contextmanager
+def alive(server: Server) -> Iterator[Server]:
+    LIVE.append(server)
+    try:
+        server.start()
+        yield server
+    finally:
+        LIVE.remove(server)
+        server.close()
+
+
 @contextmanager
 def serving(
     directory: Path, *, networks: int = 1, settings: Mapping[str, object] | None = None
 ) -> Iterator[Server]:
     """A server that has started over `directory`/state, with room for so many default VPCs."""
-    with borrowed(networks) as cidrs:
-        server = Server(directory / "state", cidrs, settings or {})
-        try:
-            server.start()
-            yield server
-        finally:
-            server.close()
+    with (
+        borrowed(networks) as cidrs,
+        alive(Server(directory / "state", cidrs, settings or {})) as server,
+    ):
+        yield server

@@ -1,7 +1,8 @@
 """Emulators that do not start, or die as soon as they have: the instance never hangs pending."""
 
-import os
-import time
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -29,25 +30,19 @@ kill -KILL $$"""
 
 
 @pytest.fixture
-def emulated(make_server: MakeServer, tmp_path: Path):
-    """A server whose emulator is a script; guests' users must be let in to it."""
+def emulated(make_server: MakeServer) -> Iterator[MakeServer]:
+    """Servers whose emulator is a script, in a directory that guests' users may write to."""
+    with ExitStack() as places:
 
-    def make(script: str) -> Server:
-        place = Path(f"/tmp/econe-e2e-emulator-{os.getpid()}-{time.monotonic_ns()}")
-        place.mkdir(mode=0o777)
-        place.chmod(0o777)
-        made.append(place)
-        path = place / "emulator"
-        path.write_text(f"#!/bin/sh\nHERE={place}\n{script}\n")
-        path.chmod(0o755)
-        return make_server(qemu__binary=path, work__retry_first_s=0.1, work__watch_every_s=0.2)
+        def make(script: str) -> Server:
+            place = Path(places.enter_context(tempfile.TemporaryDirectory(prefix="econe-e2e-")))
+            place.chmod(0o777)
+            path = place / "emulator"
+            path.write_text(f"#!/bin/sh\nHERE={place}\n{script}\n")
+            path.chmod(0o755)
+            return make_server(qemu__binary=path, work__retry_first_s=0.1, work__watch_every_s=0.2)
 
-    made: list[Path] = []
-    yield make
-    for place in made:
-        for path in place.iterdir():
-            path.rmdir() if path.is_dir() else path.unlink()
-        place.rmdir()
+        yield make
 
 
 def launch(server: Server, disk: Path) -> tuple[Account, str]:
