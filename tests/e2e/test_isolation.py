@@ -1,6 +1,8 @@
 """Guests of two accounts on one host: none sees, reaches or speaks for another."""
 
 import socket
+import socketserver
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +23,9 @@ LIAR = b"""#!/bin/sh
 say() { echo "lie: $*" >/dev/ttyS0; }
 ask() { # the answer to a fresh question, or nothing
     printf 'GET /latest/meta-data/local-ipv4 HTTP/1.0\\r\\nHost: x\\r\\n\\r\\n' |
-        nc -w 3 169.254.169.254 80 2>/dev/null | tail -n 1
+        nc -w 2 169.254.169.254 80 2>/dev/null | tail -n 1
 }
-reach() { nc -w 3 -z ROUTER 53 2>/dev/null && echo reached; }
+reach() { ping -c 1 -W 2 ROUTER >/dev/null 2>&1 && echo reached; }
 mine=$(ip -4 -o address show eth0 | sed 's/.* inet \\([0-9.]*\\)\\/.*/\\1/')
 mac=$(cat /sys/class/net/eth0/address)
 be() { # be ADDRESS
@@ -75,7 +77,9 @@ def guests(
 
 
 def reaches(guest: Guest, host: str, port: int = 22) -> bool:
-    return guest.try_run(f"nc -w 3 -z {host} {port}").returncode == 0
+    """Whether a service there greets the guest."""
+    asking = f"nc -w 2 {host} {port} </dev/null 2>/dev/null | head -c 1 | grep -q ."
+    return guest.try_run(asking).returncode == 0
 
 
 def test_each_guest_has_the_metadata_of_itself_alone(
@@ -99,20 +103,34 @@ def test_guests_reach_those_of_their_network_and_no_others(guests: tuple[Guest, 
 
 def test_guests_reach_no_service_of_the_host(guests: tuple[Guest, Guest, Guest]):
     mine = guests[0]
-    with socket.create_server(("0.0.0.0", 0)) as listening:
-        port = listening.getsockname()[1]
-        with outgoing() as own:
-            assert not reaches(mine, own, port)
-        router = mine.run("ip route show default").split()[2]
+    router = mine.run("ip route show default").split()[2]
+    with greeting() as port:
+        own = own_address()
+        with socket.create_connection((own, port), 3) as near:
+            assert near.recv(5) == b"hello"
+        assert not reaches(mine, own, port)
         assert not reaches(mine, router, port)
 
 
 @contextmanager
-def outgoing() -> Iterator[str]:
-    """An address of this host that others would use."""
+def greeting() -> Iterator[int]:
+    """A service on all addresses of this host; its port."""
+
+    class Hello(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(b"hello")
+
+    with socketserver.ThreadingTCPServer(("0.0.0.0", 0), Hello) as service:
+        threading.Thread(target=service.serve_forever, args=(0.05,)).start()
+        yield service.server_address[1]
+        service.shutdown()
+
+
+def own_address() -> str:
+    """The one of this host that others would use."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.connect(("198.51.100.1", 9))  # sends nothing
-        yield str(asking.getsockname()[0])
+        return str(asking.getsockname()[0])
 
 
 def test_accounts_see_nothing_of_each_other(
