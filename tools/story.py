@@ -6,6 +6,7 @@ checked. The first thing that is not as the guide says ends the story with exit 
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -89,12 +90,12 @@ class Story:
         command = ["econe-server", "run", "--state", str(self.state), "--listen", self.listen,
                    "--engine", "qemu"]  # fmt: skip
         print(f"$ {shlex.join(command)} &", flush=True)
-        log = (self.state / "server.log").open("w")
+        said = self.state / "server.stderr"
         self.server = subprocess.Popen(
             command,
             env=self.env,
             stdout=subprocess.PIPE,
-            stderr=log,
+            stderr=said.open("w"),
             text=True,
             start_new_session=True,  # Ctrl-C ends the story, and the story ends the server
         )
@@ -102,7 +103,7 @@ class Story:
         line = self.server.stdout.readline()
         print(line.rstrip(), flush=True)
         if "ready on" not in line:
-            raise Broken((self.state / "server.log").read_text())
+            raise Broken(said.read_text().rstrip() or "the server ended at once")
         self.url = line.split("ready on ")[1].strip()
         self.env |= {"EC2_URL": self.url, "AWS_ENDPOINT_URL": self.url}
 
@@ -126,10 +127,11 @@ def main() -> int:
     begun = time.monotonic()
     try:
         tell(story)
-    except (Broken, subprocess.TimeoutExpired) as fault:
-        print(f"hello-cloud: {fault}", file=sys.stderr)
+    except (Broken, subprocess.TimeoutExpired, KeyboardInterrupt) as fault:
+        print(f"hello-cloud: {fault or 'interrupted'}", file=sys.stderr)
         print(f"hello-cloud: the server's log is {story.state / 'server.log'}", file=sys.stderr)
-        story.stop()
+        with contextlib.suppress(Broken):
+            story.stop()
         return 1
     print(f"\nHello Cloud! The whole story took {time.monotonic() - begun:.0f} s.")
     if asked.keep:
