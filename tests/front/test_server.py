@@ -23,14 +23,16 @@ BIG = 256 * 1024
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Answers the body's length; refuses at once what asks for `/no`."""
+    """Answers the body's length, for `/heads` how many headers there are when the body has come;
+    refuses at once what asks for `/no`."""
     size, more = 0, scope["path"] != "/no"
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             return
         size, more = size + len(message["body"]), message["more_body"]
-    body = b"no" if scope["path"] == "/no" else b"%d" % size
+    counted = len(scope["headers"]) if scope["path"] == "/heads" else size
+    body = b"no" if scope["path"] == "/no" else b"%d" % counted
     headers = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -150,6 +152,23 @@ def test_an_endless_head_ends_the_connection() -> None:
                 connection.sendall(b"X: " + b"y" * 1000 + b"\r\n")
         said = rest(connection)
     assert said == b"" or said.startswith(b"HTTP/1.1 431")
+
+
+def chunked(trailers: bytes) -> bytes:
+    """A request with three headers."""
+    return (
+        b"POST /heads HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        b"1\r\na\r\n0\r\n" + trailers
+    )
+
+
+def test_trailers_are_no_headers(url: str) -> None:
+    assert ask(url, chunked(b"Authorization: me\r\n\r\n")).endswith(b"\r\n\r\n3")
+
+
+def test_endless_trailers_end_the_connection(url: str) -> None:
+    said = ask(url, chunked(b"a: bbbbbbbb\r\n" * 2000))
+    assert said.startswith(b"HTTP/1.1 431 ")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """uvicorn with httptools and uvloop, and what it lacks against slow and endless callers.
 
 uvicorn parses each request as it arrives and asks the ASGI application for an answer. Door, its
-protocol class here, adds three limits to that:
+protocol class here, adds limits to that:
 - a head must be complete within `header_timeout_s` of the connection or of its first byte;
-- a head that grows beyond `max_header_kib` ends the connection;
+- a head that grows beyond `max_header_kib` ends the connection; trailers count as a head of their
+  own, and are thrown away: nobody reads them, and what stands there must not pass for a header;
 - what a caller goes on sending after its request was refused is thrown away, so that it can read
   the refusal, but neither for long nor in great amounts.
 """
@@ -48,6 +49,7 @@ class Door(HttpToolsProtocol):
     _waste_timer: TimerHandle | None = None
     _in_head = True
     _head_bytes = 0
+    _trailer_bytes = 0
     _wasted = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -71,8 +73,19 @@ class Door(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head = True
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:
+            super().on_header(name, value)
+            return
+        self._trailer_bytes += len(name) + len(value)
+        if self._trailer_bytes > self.max_header_bytes:
+            self._refuse(
+                "RequestHeaderSectionTooLarge", "The request's trailers are too large", 431
+            )
+
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._trailer_bytes = 0
         self._head_bytes = 0
         if self._head_timer is not None:
             self._head_timer.cancel()
