@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.front.conftest import Desk
 
+from econe.domain.ports import StoreBusy
 from econe.front.memory import LARGEST, Memory
 from econe.store import open_store
 
@@ -64,6 +65,17 @@ def test_a_kept_answer_is_for_the_same_question_and_account(desk: Desk) -> None:
     other = Desk(desk.app, desk.vault)
     assert other.ask("DescribeKeyPairs").all("keyName") == []
     assert desk.ask("DescribeKeyPairs").all("keyName") == ["k"]
+
+
+def test_a_store_that_cannot_say_its_mark_is_asked_in_a_transaction(desk: Desk) -> None:
+    begun = count_transactions(desk)
+
+    def busy() -> Any:
+        raise StoreBusy("database is locked")
+
+    desk.door.store.mark = busy  # type: ignore[method-assign]
+    assert [desk.ask("DescribeRegions").status for _ in range(2)] == [200, 200]
+    assert begun == ["reading", "reading"]
 
 
 def test_a_dry_run_is_never_answered_from_memory(desk: Desk) -> None:

@@ -243,6 +243,8 @@ def test_a_busy_store_is_unavailable_and_may_be_asked_again(desk: Desk) -> None:
         def mark(self) -> Any:
             raise StoreBusy("database is locked")
 
+        reading = mark
+
     desk.with_door(store=Busy())
     answer = desk.ask("DescribeRegions")
     assert (answer.status, answer.code) == (503, "Unavailable")

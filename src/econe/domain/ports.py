@@ -206,7 +206,8 @@ class Store(Protocol):
 
     def mark(self) -> Hashable:
         """Differs after every commit, of any process. What was read in a transaction that began
-        after the mark was taken is true as long as the mark is the same. Microseconds."""
+        after the mark was taken is true as long as the mark is the same. Microseconds; raises
+        StoreBusy rather than wait."""
 
     def close(self) -> None: ...
 

@@ -32,7 +32,7 @@ from econe.domain.accounts import Account
 from econe.domain.cloud import Cloud
 from econe.domain.faults import Fault, Kind
 from econe.domain.images import Content
-from econe.domain.ports import Answered, Clock, Poke, Store, Transaction
+from econe.domain.ports import Answered, Clock, Poke, Store, StoreBusy, Transaction
 from econe.front import faults, proof, repeats
 from econe.front.memory import Memory
 from econe.front.messages import Answer, Incoming, Line, new_request_id, shown
@@ -136,7 +136,11 @@ def check_time(exchange: Exchange) -> None:
 def remind(exchange: Exchange) -> None:
     """The answer that the same request got before, if nothing has changed since."""
     memory = exchange.door.memory
-    exchange.mark = exchange.door.store.mark()
+    try:
+        exchange.mark = exchange.door.store.mark()
+    except StoreBusy:
+        exchange.mark = object()  # like no other: a transaction can wait, the event loop cannot
+        return
     identity = memory.identity(exchange.mark, exchange.claim.access_key)
     if identity is None or exchange.incoming.is_upload:
         return

@@ -39,11 +39,11 @@ class Sqlite:
     """Asked on a connection that never writes: differs after every commit of any other one."""
     begin_writing: Final = "BEGIN IMMEDIATE"
 
-    def connect(self, path: str, *, read_only: bool) -> sqlite3.Connection:
+    def connect(self, path: str, *, read_only: bool, wait_s: float = WAIT_S) -> sqlite3.Connection:
         """A connection that begins and ends transactions only when told to."""
         connection = sqlite3.connect(
             path,
-            timeout=WAIT_S,
+            timeout=wait_s,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=512,

@@ -133,7 +133,8 @@ class DatabaseStore:
         self.writer = writer
         self.writers = threading.Lock()
         self.writing_thread = 0
-        self.watcher: sqlite3.Connection = self._reader()
+        self.watcher = DIALECT.connect(str(path), read_only=True, wait_s=0)
+        """Never waits: it is asked on the event loop."""
         self.watching = threading.Lock()
         self.readers = QueuePool(
             self._reader,
