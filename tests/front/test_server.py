@@ -157,8 +157,8 @@ def test_an_endless_head_ends_the_connection() -> None:
 def chunked(trailers: bytes) -> bytes:
     """A request with three headers."""
     return (
-        b"POST /heads HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-        b"1\r\na\r\n0\r\n" + trailers
+        b"POST /heads HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+        b"Connection: close\r\n\r\n1\r\na\r\n0\r\n" + trailers
     )
 
 
