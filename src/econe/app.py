@@ -73,10 +73,17 @@ class App:
             ending.callback(self.asgi.close)
 
 
-def build(settings: Settings, *, engine: Engine | None = None, vault: Vault | None = None) -> App:
+def build(
+    settings: Settings,
+    *,
+    engine: Engine | None = None,
+    vault: Vault | None = None,
+    url: str = "",
+) -> App:
     """All parts over the state directory. Raises StoreUnusable, EngineRefused and CannotStart.
 
-    `engine` and `vault` are used in place of what the settings say; tests give theirs.
+    `engine` and `vault` are used in place of what the settings say; tests give theirs. `url` is
+    where the server answers, if that is known yet: the settings may leave the port open.
     """
     with ExitStack() as undo:
         store = open_store(settings.state)
@@ -86,7 +93,7 @@ def build(settings: Settings, *, engine: Engine | None = None, vault: Vault | No
         metadata = MetadataServer(Service(store, settings.cloud.region, tokens))
         undo.callback(metadata.close)
         engine = engine or make_engine(settings, vault, metadata)
-        cloud = make_cloud(settings, engine, vault)
+        cloud = make_cloud(settings, engine, vault, url)
         loop = Loop(
             store=store,
             engine=engine,
@@ -132,8 +139,9 @@ def make_engine(settings: Settings, vault: Vault, metadata: MetadataServer) -> E
     raise CannotStart(f"the engine {settings.engine} is not in this version; use qemu or simulator")
 
 
-def make_cloud(settings: Settings, engine: Engine, vault: Vault) -> Cloud:
+def make_cloud(settings: Settings, engine: Engine, vault: Vault, url: str = "") -> Cloud:
     said = settings.cloud
+    reached = urlsplit(settings.server.public_url or url).netloc
     return Cloud(
         region=said.region,
         zone=said.zone,
@@ -141,7 +149,7 @@ def make_cloud(settings: Settings, engine: Engine, vault: Vault) -> Cloud:
         vault=vault,
         key_maker=OpenSshKeys(),
         page_key=Hidden(derived_secret(settings.state, "pages")),
-        endpoint=urlsplit(settings.server.public_url).netloc or settings.server.listen,
+        endpoint=reached or settings.server.listen,
         sizes=CATALOGUE,
         default_type=said.default_type,
         root_gib=said.root_gib,
@@ -176,13 +184,13 @@ def serve(settings: Settings, log_file: Path | None, announce: Callable[[str], N
         with StateLock(settings.state) as lock, bind(host, port) as listening:
             log_to(log_file)
             _allow_many_files()
-            app = build(settings)
+            url = url_of(listening, settings.server)
+            app = build(settings, url=url)
 
             def ready() -> None:
                 # What lives now lives on: the collector need not look at it ever again.
                 gc.collect()
                 gc.freeze()
-                url = url_of(listening, settings.server)
                 log.info("Ready. url=%s engine=%s state=%s", url, settings.engine, settings.state)
                 lock.announce(url)
                 announce(url)

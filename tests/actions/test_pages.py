@@ -77,9 +77,35 @@ def test_limits_are_5_to_1000(helen, limit):
         helen("DescribeInstances", MaxResults=limit)
 
 
-def test_a_limit_and_ids_do_not_go_together(helen):
-    with refused(Conflict, Noun.PARAMETER, "InstanceIds"):
-        helen("DescribeInstances", MaxResults=5, InstanceIds=helen.launch())
+@pytest.mark.parametrize(
+    ("action", "member", "some"),
+    [
+        ("DescribeInstances", "InstanceIds", "i-1"),
+        ("DescribeInstanceStatus", "InstanceIds", "i-1"),
+        ("DescribeNetworkInterfaces", "NetworkInterfaceIds", "eni-1"),
+    ],
+)
+def test_where_the_reference_says_so_a_limit_and_ids_exclude_each_other(
+    helen, action, member, some
+):
+    helen.launch()
+    with refused(Conflict, Noun.PARAMETER, member):
+        helen(action, MaxResults=5, **{member: [some]})
+
+
+@pytest.mark.parametrize(
+    ("action", "member", "some"),
+    [
+        ("DescribeVolumes", "VolumeIds", "vol-1"),
+        ("DescribeVpcs", "VpcIds", "vpc-1"),
+        ("DescribeSubnets", "SubnetIds", "subnet-1"),
+        ("DescribeSecurityGroups", "GroupIds", "sg-1"),
+        ("DescribeInstanceTypes", "InstanceTypes", "m1.small"),
+    ],
+)
+def test_elsewhere_they_go_together(helen, action, member, some):
+    helen.launch()
+    assert "NextToken" not in helen(action, MaxResults=5, **{member: [some]})
 
 
 def test_types_and_tags_have_pages_too(helen):

@@ -104,6 +104,13 @@ def test_describe_prints_a_table(cloud, run):
     assert cloud.asked[0]["KeyName.1"] == "mykey"
 
 
+def test_names_with_blanks_and_commas_are_names(cloud, run):
+    cloud.answers = [xml("<R><keySet/></R>")]
+    assert run(DESCRIBE_KEYPAIRS, "my key, the old one", "b").status == 0
+    assert cloud.asked[0]["KeyName.1"] == "my key, the old one"
+    assert cloud.asked[0]["KeyName.2"] == "b"
+
+
 def test_delete_prints_nothing(cloud, run):
     cloud.answers = [xml("<R><return>true</return></R>")]
     played = run(DELETE_KEYPAIR, "mykey")

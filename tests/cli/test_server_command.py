@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from tests.support.eventually import eventually
 
+from econe.cli import admin
 from econe.cli import server as command
 from econe.configuration import load
 from econe.statedir import running
@@ -64,6 +66,23 @@ def health(url: str) -> Any:
 def test_it_answers_when_it_says_ready(tmp_path: Path) -> None:
     with in_front(tmp_path / "new" / "state") as server:
         assert health(server.url) == {"ok": True, "engine": "simulator", "rounds": True}
+
+
+def test_its_region_is_where_it_answers_even_on_a_port_that_the_system_chose(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert admin.main(["--state", str(tmp_path), "account", "create", "helen", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    with in_front(tmp_path) as server:
+        client = boto3.client(
+            "ec2",
+            endpoint_url=server.url,
+            region_name="us-east-1",
+            aws_access_key_id=made["access_key"],
+            aws_secret_access_key=made["secret_key"],
+        )
+        (region,) = client.describe_regions()["Regions"]
+        assert f"http://{region['Endpoint']}" == server.url
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

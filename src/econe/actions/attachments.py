@@ -47,6 +47,7 @@ INTERFACES: Final[Listing[NetworkInterface]] = Listing(
     noun=Noun.NETWORK_INTERFACE,
     action="DescribeNetworkInterfaces",
     ids="NetworkInterfaceIds",
+    ids_alone=True,
     rows=lambda tx: tx.interfaces,
     table=Table(
         pushed={

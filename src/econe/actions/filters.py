@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from econe.domain.faults import Invalid, LimitExceeded, Noun
+from econe.domain.ids import in_full
 from econe.domain.queries import Criterion
 
 MOST_FILTERS: Final = 50
@@ -71,7 +72,10 @@ def read_filters(asked: Mapping[str, Any], table: Table) -> Sieve:
             raise Invalid(Noun.PARAMETER, name, f"The filter '{name}' has no values")
         if table.tagged and _is_of_tags(name):
             criteria.append(Criterion(name, values))
-        elif name in table.pushed:
+            continue
+        if name.endswith("-id"):
+            values = tuple(in_full(value) for value in values)
+        if name in table.pushed:
             criteria.append(Criterion(table.pushed[name], values))
         elif name in table.shown:
             paths.append(Criterion(table.shown[name], values))

@@ -151,7 +151,7 @@ def describe_images(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     """Registered images of the account, and public ones. Nothing here is ever deprecated or
     disabled, so to include those changes nothing."""
     sieve = read_filters(asked, IMAGE_FILTERS)
-    page = read_page(ctx, asked, "DescribeImages", least=1, alone=("ImageIds",))
+    page = read_page(ctx, asked, "DescribeImages", least=1)
     listed = [Criterion("state", (ImageState.AVAILABLE.value,))]
     if not any(each.field == "registered" for each in sieve.criteria):
         listed.append(Criterion("registered", ("true",)))

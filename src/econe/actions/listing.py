@@ -32,6 +32,8 @@ class Listing(Generic[Row]):
     table: Table
     extra: tuple[Criterion, ...] = ()
     """Further conditions of one request."""
+    ids_alone: bool = False
+    """Whether ids and MaxResults exclude each other (API reference, "MaxResults")."""
 
 
 def describe(
@@ -39,7 +41,7 @@ def describe(
 ) -> tuple[list[View], str | None]:
     """The views of the account's rows that the request asks for, and the token of the next page."""
     sieve = read_filters(asked, listing.table)
-    page = read_page(ctx, asked, listing.action, alone=(listing.ids,))
+    page = read_page(ctx, asked, listing.action, alone=(listing.ids,) if listing.ids_alone else ())
     query = Query(
         account=ctx.account.number,
         ids=read_ids(listing.noun, asked.get(listing.ids)),

@@ -80,7 +80,7 @@ OLD_FAMILIES: Final = frozenset({"m1", "t1"})
 @action("DescribeInstanceTypes", takes="InstanceTypes Filters MaxResults NextToken")
 def describe_instance_types(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     sieve = read_filters(asked, TYPE_FILTERS)
-    page = read_page(ctx, asked, "DescribeInstanceTypes", most=100, alone=("InstanceTypes",))
+    page = read_page(ctx, asked, "DescribeInstanceTypes", most=100)
     names = asked.get("InstanceTypes") or sorted(ctx.cloud.sizes)
     if missing := [name for name in names if name not in ctx.cloud.sizes]:
         raise NotFound(Noun.INSTANCE_TYPE, ", ".join(missing))

@@ -11,7 +11,6 @@ from econe.cli.tool import (
     Option,
     Tool,
     UsageError,
-    any_arguments,
     no_more_arguments,
     numbered,
     one_argument,
@@ -138,7 +137,7 @@ that ssh-keygen writes (rsa or ed25519); - is standard input. Private keys are n
 
 
 def _describe(asked: Asked, session: Session) -> None:
-    answer = session.call("DescribeKeyPairs", numbered("KeyName", any_arguments(asked)))
+    answer = session.call("DescribeKeyPairs", numbered("KeyName", asked.arguments))
     if asked.has("json"):
         show_json(answer)
         return
@@ -152,7 +151,7 @@ def _describe(asked: Asked, session: Session) -> None:
 DESCRIBE_KEYPAIRS = Tool(
     name="econe-describe-keypairs",
     gist="list SSH key pairs",
-    arguments="[NAME[,NAME...]]...",
+    arguments="[NAME]...",
     description="Prints the name and the fingerprint of all key pairs, or of those named.",
     act=_describe,
     options=(HEADERS,),

@@ -24,6 +24,7 @@ PREFIXES: Final = {
 """Prefix -> what it names. Reservations (`r`) and `eni-attach` are never asked for."""
 
 _PREFIX_OF: Final = {noun: prefix for prefix, noun in PREFIXES.items()}
+_WRITTEN: Final = {*PREFIXES, "r", "eni-attach"}
 _DECIMAL: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 _HEX: Final = re.compile(r"[0-9a-f]{8}|[0-9a-f]{17}", re.ASCII)
 
@@ -42,6 +43,14 @@ def read_id(noun: Noun, text: str) -> str:
         if _HEX.fullmatch(tail):
             return text
     raise Malformed(noun, text)
+
+
+def in_full(text: str) -> str:
+    """The long form of what may be one of our ids; any other text as it is."""
+    head, dash, tail = text.rpartition("-")
+    if dash and head in _WRITTEN and _DECIMAL.fullmatch(tail):
+        return write_id(head, int(tail))
+    return text
 
 
 def noun_of(text: str) -> Noun | None:
