@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 from tests.support.desk import refused
 
 from econe.actions.attachments import INTERFACES, VOLUMES
-from econe.actions.filters import matches, read_filters, texts_at
+from econe.actions.filters import (
+    LONGEST_PATTERN,
+    _read_pattern,
+    matches,
+    read_filters,
+    texts_at,
+)
 from econe.actions.images import IMAGE_FILTERS
 from econe.actions.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
 from econe.actions.keypairs import KEY_FILTERS
@@ -86,6 +92,12 @@ VIEW = {
     "Disks": [{"Ebs": {"Id": "vol-1"}}, {"Ebs": {"Id": "vol-2"}}, {}],
     "Nothing": None,
 }
+
+
+def test_a_pattern_longer_than_any_text_matches_nothing_and_is_not_kept():
+    before = _read_pattern.cache_info().currsize
+    assert not matches(["*" + "x" * LONGEST_PATTERN], "x" * (LONGEST_PATTERN + 1))
+    assert _read_pattern.cache_info().currsize == before
 
 
 @pytest.mark.parametrize(

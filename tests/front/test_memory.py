@@ -1,5 +1,6 @@
 """What was answered is answered again only as long as nothing has changed."""
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -105,4 +106,26 @@ def test_memory_is_bounded() -> None:
     assert memory.answer(1, "large", "NEW") is None
     for turn in range(20):
         memory.keep_answer(1, turn, "ID", b"ID" + bytes(LARGEST - 2))
-    assert sum(memory.answer(1, turn, "NEW") is not None for turn in range(20)) == 8
+    assert sum(memory.answer(1, turn, "NEW") is not None for turn in range(20)) == 7
+
+
+def test_long_requests_do_not_fill_the_memory(desk: Desk) -> None:
+    """What is kept is the answer and a few bytes; a megabyte was asked for it."""
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            text = f"{number:02}" + "x" * 500_000
+            asked = {"Filter.1.Name": "owner-id", "Filter.1.Value.1": text}
+            assert desk.ask("DescribeImages", **asked).status == 200
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 5_000_000
+
+
+def test_the_smallest_answers_count_too() -> None:
+    memory = Memory()
+    for number in range(100_000):
+        memory.keep_answer(1, number, "ID", b"<r>ID</r>")
+    assert memory.answer(1, 0, "ID") is not None
+    assert memory.answer(1, 99_999, "ID") is None

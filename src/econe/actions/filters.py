@@ -119,15 +119,23 @@ def moment_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+LONGEST_PATTERN: Final = 10_000
+"""Longer ones match nothing, as in the store: no text here is that long."""
+
+
 def matches(patterns: Sequence[str], text: str) -> bool:
     """Whether any of the patterns matches the whole text."""
-    return any(_matches(_read_pattern(pattern), text) for pattern in patterns)
+    return any(
+        _matches(_read_pattern(pattern), text)
+        for pattern in patterns
+        if len(pattern) <= LONGEST_PATTERN
+    )
 
 
 _ANY, _ONE = object(), object()
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)  # of 80 kB each at most
 def _read_pattern(pattern: str) -> tuple[object, ...]:
     """Characters, and marks for `*` and `?`; a backslash takes the next character literally."""
     made: list[object] = []

@@ -17,6 +17,8 @@ from typing import Final
 from econe.domain.accounts import AccessKey, Account
 
 MOST_BYTES: Final = 32 << 20
+COST_OF_KEEPING: Final = 400
+"""Bytes that a kept answer takes beside its document, about."""
 LARGEST: Final = 4 << 20
 """Bytes of the largest answer that is kept."""
 MOST_IDENTITIES: Final = 1000
@@ -53,15 +55,17 @@ class Memory:
                 self._identities[identity[0].access_key] = identity
 
     def keep_answer(self, mark: Hashable, asked: Hashable, request_id: str, body: bytes) -> None:
-        """`mark` is from before the transaction in which the answer was read."""
+        """`mark` is from before the transaction in which the answer was read; `asked` is small,
+        however much was asked."""
         head, found, tail = body.partition(request_id.encode())
         if not found or len(body) > LARGEST:
             return
         with self._lock:
             self._turn_to(mark)
-            if asked not in self._answers and self._bytes + len(body) <= MOST_BYTES:
+            cost = len(body) + COST_OF_KEEPING
+            if asked not in self._answers and self._bytes + cost <= MOST_BYTES:
                 self._answers[asked] = (head, tail)
-                self._bytes += len(body)
+                self._bytes += cost
 
     def _turn_to(self, mark: Hashable) -> None:
         if mark != self._mark:

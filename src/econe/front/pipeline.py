@@ -17,6 +17,7 @@ on what is its own. Handlers see to that by `ctx.account`.
 Runs in a pool of threads; nothing here waits for the network or for an engine.
 """
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -100,10 +101,12 @@ class Exchange:
     @property
     def wish(self) -> Hashable:
         """What was asked, by whom: two requests with the same wish get the same answer as long as
-        the database stays as it is."""
+        the database stays as it is. A hash, because it is kept and a request may be long; of a
+        repr, because no two lists of strings have the same."""
         assert self.parameters is not None
         said = self.parameters
-        return (self.claim.access_key, said.action, said.version, tuple(said.own))
+        text = repr((self.claim.access_key, said.action, said.version, said.own))
+        return hashlib.sha256(text.encode()).digest()
 
     @property
     def dry(self) -> bool:
