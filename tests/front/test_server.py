@@ -269,6 +269,11 @@ def test_certificate_files_that_cannot_be_used_are_said(tmp_path: Path) -> None:
             make_server(app, Server(tls_certificate=str(file), tls_key=str(file)), lambda: None)
 
 
+def test_a_key_without_a_certificate_is_not_served_in_the_clear() -> None:
+    with pytest.raises(CannotListen, match="tls_certificate is not"):
+        make_server(app, Server(tls_key="/etc/econe/key.pem"), lambda: None)
+
+
 def test_a_busy_port_is_said() -> None:
     with bind("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]

@@ -211,6 +211,8 @@ def url_of(listening: socket.socket, settings: Settings) -> str:
 
 def make_server(app: Any, settings: Settings, on_ready: Callable[[], None]) -> Server:
     """Raises CannotListen where the TLS files cannot be used."""
+    if settings.tls_key and not settings.tls_certificate:
+        raise CannotListen("tls_key is set and tls_certificate is not: nothing would be encrypted")
     protocol = type(
         "DoorAsSet",
         (Door,),
@@ -238,6 +240,7 @@ def make_server(app: Any, settings: Settings, on_ready: Callable[[], None]) -> S
         config.load()
     except (OSError, ssl.SSLError) as problem:
         raise CannotListen(
-            f"cannot use {settings.tls_certificate} and {settings.tls_key}: {problem}"
+            f"cannot use tls_certificate {settings.tls_certificate!r} "
+            f"with tls_key {settings.tls_key!r}: {problem}"
         ) from problem
     return Server(config, on_ready)
