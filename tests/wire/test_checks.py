@@ -38,6 +38,12 @@ def test_the_clouds_own_instance_types_are_not_amazons_to_say():
     checks.check({**ENOUGH, "InstanceType": "huge.metal"}, RUN)
 
 
+def test_account_attributes_that_the_model_forgets_are_let_through():
+    """libcloud's ex_get_limits asks for max-instances, which the API reference lists."""
+    operation = SERVICE.operation("DescribeAccountAttributes")
+    checks.check({"AttributeNames": ["max-instances", "default-vpc"]}, operation)
+
+
 def test_numbers_outside_the_models_range_are_refused():
     operation = SERVICE.operation("DescribeInstanceTypes")
     assert "at least 5" in refused({"MaxResults": 4}, operation).message

@@ -45,6 +45,16 @@ def test_filters_follow_from_the_model():
     }
 
 
+def test_a_sole_value_may_be_numbered():
+    """As old boto asks GetConsoleOutput (boto 2.49 builds a list of one)."""
+    console = SERVICE.operation("GetConsoleOutput")
+    for number in (0, 1):
+        assert read(f"InstanceId.{number}=i-1", console) == {"InstanceId": "i-1"}
+    assert refused("InstanceId.1=a&InstanceId.2=b", console).code == "UnknownParameter"
+    assert refused("InstanceId=a&InstanceId.1=b", console).code == "InvalidParameterCombination"
+    assert refused("InstanceId.1.Name=a", console).code == "UnknownParameter"
+
+
 def test_an_empty_value_is_a_value():
     assert read("Filter.1.Name=tag:x&Filter.1.Value.1=") == {
         "Filters": [{"Name": "tag:x", "Values": [""]}]

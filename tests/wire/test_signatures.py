@@ -241,6 +241,16 @@ def test_user_names_with_slashes_and_signatures_for_sts_are_fine():
     assert proven(signed(service="sts"))
 
 
+def test_old_boto_calls_the_service_by_the_first_label_of_the_host():
+    """boto 2.49's auth.py, of an endpoint that is not Amazon's."""
+    assert proven(signed(service="127"))
+    assert refusal(signed(service="0")).code == "IncompleteSignature"
+    request = signed(service="cloud")
+    assert refusal(request).code == "IncompleteSignature"
+    request.public_host = "cloud.example.org"
+    assert read_claim(request).access_key == KEY
+
+
 def test_a_public_name_is_accepted_beside_the_host_header():
     request = signed(headers={"Host": "10.0.0.7:8080"})
     assert not proven(request)

@@ -13,8 +13,9 @@ from botocore.model import OperationModel, Shape
 from econe.wire.query import wire_name
 from econe.wire.refusal import Refusal, shown
 
-# Enumerations that are the cloud's own: which types it offers is not Amazon's to say.
-_OPEN_ENUMS: Final = frozenset({"InstanceType"})
+# Enumerations that are not the model's to say: which types there are is the cloud's own, and of the
+# account attributes in the API reference the model knows two.
+_OPEN_ENUMS: Final = frozenset({"AccountAttributeName", "InstanceType"})
 _MOST_LISTED: Final = 12
 
 

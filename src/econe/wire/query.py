@@ -198,6 +198,21 @@ class _Scalar:
 
 
 @dataclass(slots=True)
+class _Sole:
+    """A value of the operation itself. It may be numbered: old boto asks GetConsoleOutput for
+    `InstanceId.1` (2.49, ec2/connection.py), and EC2 answers."""
+
+    scalar: _Scalar
+
+    def read(self, node: Node, path: str) -> Any:
+        if len(node) == 1:
+            ((part, below),) = node.items()
+            if part != _VALUES and _index(part) is not None:
+                return self.scalar.read(below, _under(path, part))
+        return self.scalar.read(node, path)
+
+
+@dataclass(slots=True)
 class _List:
     item: _Reader
 
@@ -255,7 +270,12 @@ def _plan_of(operation: OperationModel) -> _Structure:
         return _Structure({})
     plan = _compile(operation.input_shape, {})
     assert isinstance(plan, _Structure)
-    return plan
+    return _Structure(
+        {
+            said: (name, _Sole(reader) if isinstance(reader, _Scalar) else reader)
+            for said, (name, reader) in plan.members.items()
+        }
+    )
 
 
 def _compile(shape: Shape, done: dict[str, _Reader]) -> _Reader:

@@ -209,8 +209,14 @@ class _Scope:
         if len(parts) != 5 or "" in parts:
             raise _incomplete(f"Credential {shown(credential)} is not a scoped access key.")
         self.access_key, self.date, self.region, self.service, terminator = parts
-        if terminator != "aws4_request" or self.service not in _SERVICES:
-            raise _incomplete("Credential must be scoped to ec2 (or sts) and aws4_request.")
+        if terminator != "aws4_request":
+            raise _incomplete("Credential must be scoped to aws4_request.")
+
+    def check_service(self, hosts: Iterable[str]) -> None:
+        """Old boto (2.49, auth.py) does not know the service's name of an endpoint that is not
+        Amazon's: it takes the first label of the host (`127` of 127.0.0.1)."""
+        if self.service not in {*_SERVICES, *(re.split("[.:]", host)[0] for host in hosts)}:
+            raise _incomplete("Credential must be scoped to ec2 (or sts).")
 
     def __str__(self) -> str:
         return f"{self.date}/{self.region}/{self.service}/aws4_request"
@@ -287,12 +293,14 @@ def _v4_claim(
     expires_at = None if lasts is None else _later(signed_at, lasts)
     if scope.date != stamp[:8]:
         raise _incomplete("The date in Credential is not that of the request.")
+    hosts = _v4_hosts(request)
+    scope.check_service(hosts)
     names = signed.split(";")
     if "host" not in names or len(names) > _MOST_SIGNED_HEADERS:
         raise _incomplete("'Host' must be a 'SignedHeader' in the AWS Authorization.")
     payload, promised = _payload_hash(request)
     signed_texts = []
-    for host in _v4_hosts(request):
+    for host in hosts:
         headers = {**request.headers, "host": host}
         text = canonical(request.method, request.path, query, names, headers, payload=payload)
         signed_texts.append(string_to_sign(stamp, str(scope), text))
