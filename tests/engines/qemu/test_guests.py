@@ -321,3 +321,18 @@ def test_many_machines_start_at_once(stand, engine):
     with ThreadPoolExecutor(4) as workers:
         list(workers.map(lambda spec: engine.machines.destroy(spec.id), specs))
     assert engine.machines.look() == {}
+
+
+def test_the_end_of_a_process_is_told_also_long_after_its_monitor_has_gone(stand, tmp_path):
+    """As where a kernel takes its time to take a large guest's memory back."""
+    lingering = 'qemu-system-x86_64 "$@" & echo $! >$0.pid; wait; sleep 1; kill -KILL $$'
+    stand.settings = emulator(tmp_path, lingering)
+    engine, spec = stand.open(), stand.spec()
+    launch(engine, spec)
+    assert phase(engine, spec) is Phase.RUNNING
+    os.kill(int((tmp_path / "emulator.pid").read_text()), signal.SIGKILL)
+    time.sleep(0.5)
+    assert phase(engine, spec) is Phase.RUNNING
+    before = stand.pokes()
+    eventually(lambda: stand.pokes() > before, within_s=5)
+    assert phase(engine, spec) is Phase.DIED

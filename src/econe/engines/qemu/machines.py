@@ -165,6 +165,7 @@ class QemuMachines:
                 seen[place.id] = Seen(Phase.DEFINED, place.id)
         alive = {id_: place.monitor for id_, (place, live) in powered.items() if live}
         self._watching().attach(alive, LOOK_S)
+        self._watching().follow(live for _, live in powered.values() if live)
         for id_, (place, live) in powered.items():
             seen[id_] = self._seen(place, lives=live is not None)
         return seen

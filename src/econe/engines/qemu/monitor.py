@@ -13,7 +13,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -21,6 +21,7 @@ from typing import Any, Final, TypeVar
 from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError, Runstate
 
 from econe.domain.ports import EngineBusy, EngineRefused
+from econe.engines.qemu.processes import Process
 from econe.engines.qemu.reboots import Reboots
 
 T = TypeVar("T")
@@ -60,6 +61,7 @@ class Monitors:
         self._watches: dict[str, _Watch] = {}
         self._keepers: set[asyncio.Task[None]] = set()
         self._connecting: dict[str, asyncio.Task[str | None]] = {}
+        self._ending: set[Process] = set()
         self._loop = asyncio.SelectorEventLoop()  # whatever the server runs on
         self._thread = threading.Thread(target=self._loop.run_forever, name="qemu", daemon=True)
         # An ended QEMU is an ordinary event here; the library reports it as an error of its own.
@@ -89,6 +91,14 @@ class Monitors:
         if missing:
             self._run(self._attach(missing, within_s), within_s + ASK_S)
 
+    def follow(self, processes: Iterable[Process]) -> None:
+        """Call `changed` also when these have ended. A QEMU that dies lets its monitor go a while
+        before it is gone, and whoever looks in between finds that it lives."""
+        new = [process for process in processes if process not in self._ending]
+        self._ending.update(new)
+        for process in new:
+            self._loop.call_soon_threadsafe(self._loop.add_reader, process, self._tell_end, process)
+
     def ask(self, name: str, command: str, within_s: float = ASK_S, **arguments: object) -> Any:
         """Execute a QMP command. Raises EngineBusy if nobody answers, EngineRefused if QEMU
         says no."""
@@ -117,6 +127,11 @@ class Monitors:
             raise EngineBusy("the monitors' thread does not answer") from error
 
     # In the background thread from here on.
+
+    def _tell_end(self, process: Process) -> None:
+        self._loop.remove_reader(process)
+        self._ending.discard(process)
+        self._changed()
 
     async def _attach(self, wanted: Mapping[str, Path], within_s: float) -> None:
         tasks = [self._connect_once(name, path) for name, path in wanted.items()]

@@ -167,6 +167,10 @@ class Process:
         self.pid, self._fd = pid, pidfd
         weakref.finalize(self, os.close, pidfd)
 
+    def fileno(self) -> int:
+        """Of its pidfd, which is readable from its end on."""
+        return self._fd
+
     def ended_within(self, seconds: float) -> bool:
         """Ended means that it has let go of everything: its memory, files, locks and taps."""
         poll = select.poll()
