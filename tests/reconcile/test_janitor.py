@@ -175,6 +175,15 @@ def test_a_disk_whose_volume_has_no_row_is_removed(site: Site):
     assert set(site.world.disks) == {site.row(id_).volumes[0].id}
 
 
+def test_a_disk_that_cannot_be_removed_does_not_keep_the_others(site: Site):
+    for number in (77, 78):
+        (disk,) = machine(number).disks
+        site.world.disks[disk.volume_id] = disk
+    site.world.script.fail("disks.remove", 1, with_=EngineBusy("it is a directory"))
+    sweep(site)
+    assert list(site.world.disks) == [disk.volume_id for disk in machine(77).disks]
+
+
 def test_leavings_of_uploads_are_swept(site: Site):
     sweep(site)
     assert site.vault.sweeps == [site.work.content_quiet_s]

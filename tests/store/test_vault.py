@@ -232,6 +232,8 @@ def test_leavings_are_swept_when_they_are_old_enough(vault, tmp_path):
     (left / "data").write_bytes(DISK)
     (tmp_path / "uploads" / "stray").write_bytes(b"x")
     assert vault.sweep(3600) == 0
+    (tmp_path / "uploads" / "link").symlink_to(tmp_path)
+    assert vault.sweep(3600) == 1
     assert vault.sweep(0) == 2
     assert vault.sweep(0) == 0
     assert list((tmp_path / "uploads").iterdir()) == []
@@ -272,7 +274,8 @@ def vault_module_python() -> str:
 
 
 def test_other_files_in_the_directories_are_no_locations(vault, tmp_path):
-    (tmp_path / "blobs" / "README").write_text("x")
+    for name in ("README", "notes.raw", f"{'A' * 32}.raw"):
+        (tmp_path / "blobs" / name).write_text("x")
     assert vault.locations() == set()
 
 

@@ -295,15 +295,43 @@ def test_a_decompression_bomb_of_zeros_ends_at_the_largest_disk(tmp_path):
     assert "larger than 1 GiB" in refused(vault, packed)
 
 
-def test_a_decompression_bomb_of_data_ends_long_before(tmp_path, monkeypatch):
+@pytest.fixture
+def wary_vault(tmp_path, monkeypatch) -> FileVault:
+    """To which more than a MiB, and 200 times the file, is a bomb."""
     script = tmp_path / "probe.py"
     text = vault_probe._SCRIPT.read_text()
     assert "BOMB_LEAST = 1 << 30" in text
     script.write_text(text.replace("BOMB_LEAST = 1 << 30", "BOMB_LEAST = 1 << 20"))
     tmp_path.chmod(0o755)
     monkeypatch.setattr(vault_probe, "_SCRIPT", script)
-    vault = FileVault(tmp_path / "state", Images())
-    assert "far more" in refused(vault, gzip.compress(b"A" * 64 * MIB, 9))
+    return FileVault(tmp_path / "state", Images())
+
+
+def test_a_decompression_bomb_of_data_ends_long_before(wary_vault):
+    assert "far more" in refused(wary_vault, gzip.compress(b"A" * 64 * MIB, 9))
+
+
+def test_a_bomb_of_one_cluster_named_many_times_ends_long_before(wary_vault, tmp_path):
+    """Every entry of every grain table leads to the one grain that there is."""
+    raw, image = tmp_path / "raw", tmp_path / "image"
+    with raw.open("wb") as file:
+        file.write(os.urandom(64 * 1024))
+        file.truncate(64 * MIB)
+    qemu_img("convert", "-q", "-f", "raw", "-O", "vmdk", raw, image)
+    data = bytearray(image.read_bytes())
+    (directory_at,) = struct.unpack_from("<Q", data, 56)
+    (table_at,) = struct.unpack_from("<I", data, directory_at * 512)
+    grain = data[table_at * 512 : table_at * 512 + 4]
+    for number in range(2):  # 512 entries a table, 64 KiB each
+        (table_at,) = struct.unpack_from("<I", data, directory_at * 512 + 4 * number)
+        data[table_at * 512 : table_at * 512 + 2048] = grain * 512
+    assert "far more" in refused(wary_vault, bytes(data))
+
+
+def test_a_size_beyond_all_disks_is_the_files_fault(vault, tmp_path):
+    data = bytearray(made(tmp_path, "vmdk"))
+    struct.pack_into("<Q", data, 12, 1 << 55)
+    assert refused(vault, bytes(data))
 
 
 def test_an_xz_that_wants_much_memory_is_refused(vault):

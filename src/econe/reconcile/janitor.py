@@ -4,7 +4,8 @@ Each chore stands alone: one that fails is logged and leaves the others to go on
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -84,9 +85,10 @@ class Janitor:
         with self._store.reading() as tx:
             doomed = self._vault.locations() - _needed_content(tx)
         for location in sorted(doomed):
-            if self._age_s(location, now) >= self._quiet_s:
-                self._vault.forget(location)
-                log.info("Content that no image needs was deleted location=%s", location)
+            with _others_go_on(location):
+                if self._age_s(location, now) >= self._quiet_s:
+                    self._vault.forget(location)
+                    log.info("Content that no image needs was deleted location=%s", location)
 
     def _age_s(self, location: str, now: datetime) -> float:
         """Since it was last received; 0 where there is none to be found."""
@@ -104,13 +106,23 @@ class Janitor:
         with self._store.reading() as tx:
             orphans = disks - {volume.id for volume in tx.volumes.many(sorted(disks))}
         for volume_id in sorted(orphans):
-            log.warning("Removing a disk whose volume has no row id=%s", volume_id)
-            self._engine.disks.remove(volume_id)
+            with _others_go_on(volume_id):
+                log.warning("Removing a disk whose volume has no row id=%s", volume_id)
+                self._engine.disks.remove(volume_id)
 
     def _sweep_uploads(self) -> None:
         swept = self._vault.sweep(self._quiet_s)
         if swept:
             log.info("Leavings of uploads were removed count=%d", swept)
+
+
+@contextmanager
+def _others_go_on(what: str) -> Iterator[None]:
+    """One thing that cannot be removed must not keep all that come after it."""
+    try:
+        yield
+    except Exception:
+        log.exception("This cannot be removed; the next sweep tries again id=%s", what)
 
 
 def _needed_content(tx: Transaction) -> set[str]:

@@ -472,9 +472,17 @@ def check_complete(file: str, disk_format: str) -> None:
 
 
 def convert(file: str, disk_format: str, task: Task) -> None:
+    """Tables of a disk may name one cluster a million times: that is a bomb, too."""
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (max(0, min(most, room(task))), most))
-    qemu(["convert", "-f", disk_format, "-O", "qcow2", file, "converted"], "unreadable")
+    most_written = max(BOMB_LEAST, BOMB_RATIO * os.path.getsize(file))  # noqa: PTH202
+    allowed = min(most, room(task))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max(0, min(allowed, most_written)), most))
+    try:
+        qemu(["convert", "-f", disk_format, "-O", "qcow2", file, "converted"], "unreadable")
+    except NoRoom:
+        if allowed > most_written:
+            raise NotADisk("The file unfolds to far more than a disk of its size holds.") from None
+        raise
 
 
 def qemu(words: list[str], otherwise: str, fine: tuple[int, ...] = (0,)) -> str:
@@ -497,7 +505,8 @@ def qemu(words: list[str], otherwise: str, fine: tuple[int, ...] = (0,)) -> str:
     if done.returncode in fine:
         return done.stdout
     full = any(os.strerror(code) in done.stderr for code in FULL)
-    if full or -done.returncode == signal.SIGXFSZ:
+    writes = words[0] == "convert"  # what only reads says so of sizes in the file's own header
+    if (writes and full) or -done.returncode == signal.SIGXFSZ:
         raise NoRoom
     if -done.returncode in (signal.SIGXCPU, signal.SIGKILL):
         raise NotADisk("The image takes too long to be examined.")

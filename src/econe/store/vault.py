@@ -37,6 +37,8 @@ _MIB: Final = 1 << 20
 _WRITE_OUT_EVERY: Final = 128 * _MIB
 _GIVEN_AGAIN_S: Final = 60.0
 
+_LOCATION: Final = re.compile("[0-9a-f]{32}")
+
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -74,12 +76,17 @@ class FileVault:
 
     def path(self, location: str, disk_format: DiskFormat) -> Path:
         """Raises ValueError for what is no location."""
-        if re.fullmatch("[0-9a-f]{32}", location) is None:
+        if _LOCATION.fullmatch(location) is None:
             raise ValueError(f"{location!r} is no location")
         return self._blobs / f"{location}.{DiskFormat(disk_format)}"
 
     def locations(self) -> set[str]:
-        return {path.stem for path in self._blobs.iterdir() if path.suffix in _SUFFIXES}
+        """Whatever else lies there is none of ours."""
+        return {
+            path.stem
+            for path in self._blobs.iterdir()
+            if path.suffix in _SUFFIXES and _LOCATION.fullmatch(path.stem)
+        }
 
     def forget(self, location: str) -> None:
         """Nothing happens if it is not kept, or if the same content has just been given again:
@@ -225,6 +232,9 @@ class FileUpload:
 
 def _sweep_one(directory: Path, older_than_s: float) -> int:
     """1 if it was leavings, and is gone."""
+    if directory.is_symlink():  # not ours, and leads anywhere
+        directory.unlink()
+        return 1
     lock = os.open(directory, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

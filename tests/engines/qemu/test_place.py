@@ -36,7 +36,7 @@ def test_a_record_that_was_not_finished_is_none(place, monkeypatch):
     assert place.read_power() is None
 
 
-@pytest.mark.parametrize("content", ["", "abc", "-1", "12x"])
+@pytest.mark.parametrize("content", ["", "abc", "-1", "12x", "0", "9" * 30])
 def test_a_damaged_pid_file_is_as_none(place, content):
     place.pid.write_text(content)
     assert place.read_pid() is None
@@ -73,6 +73,21 @@ def test_clearing_leaves_what_is_kept_and_removes_the_spec_last(place, monkeypat
 def test_a_damaged_record_is_none_and_not_the_end_of_looking(place, content):
     place.spec.write_text(content)
     assert place.read_record() is None
+
+
+def test_bytes_that_are_no_text_and_directories_are_no_records(place):
+    for record in (place.spec, place.power, place.pid):
+        record.write_bytes(b"\xff\xfe")
+    assert (place.read_record(), place.read_power(), place.read_pid()) == (None, None, None)
+    place.spec.unlink()
+    place.spec.mkdir()
+    assert place.read_record() is None
+
+
+@pytest.mark.parametrize("content", [b"", b"soon", b"\xff"])
+def test_a_damaged_reboot_is_over_at_once(place, content):
+    place.reboot.write_bytes(content)
+    assert place.read_reboot() == 0.0
 
 
 def test_what_the_system_cannot_do_now_is_busy():

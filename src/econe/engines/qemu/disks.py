@@ -5,6 +5,7 @@ name and then renamed, so that a volume that has its name is whole.
 """
 
 import os
+import re
 import struct
 import subprocess
 from contextlib import ExitStack
@@ -20,6 +21,9 @@ GIB: Final = 1 << 30
 CREATE_S: Final = 60.0
 
 _PART: Final = ".part"
+_ID: Final = re.compile("vol-[0-9a-z]+")
+_FILE: Final = re.compile(rf"({_ID.pattern})\.qcow2(\.part)?")
+"""Whatever else lies there is none of ours."""
 _QCOW2_SIZE: Final = struct.Struct(">4s20xQ")
 """Magic, and at offset 24 the virtual size in bytes (QEMU, docs/interop/qcow2.txt)."""
 
@@ -41,10 +45,10 @@ class QemuDisks:
             return set()
         with busy_if_the_system_fails():
             names = [path.name for path in self._directory.iterdir()]
-        return {name.partition(".")[0] for name in names if name.startswith("vol-")}
+        return {found[1] for name in names if (found := _FILE.fullmatch(name))}
 
     def path(self, volume_id: str) -> Path:
-        if not volume_id.startswith("vol-") or not volume_id[4:].isalnum():
+        if not _ID.fullmatch(volume_id):
             raise ValueError(f"no volume id: {volume_id!r}")
         return self._directory / f"{volume_id}.qcow2"
 

@@ -31,6 +31,7 @@ from econe.domain.ports import EngineBusy, NetworkSpec, NicSpec
 _log = logging.getLogger(__name__)
 
 _ID: Final = re.compile(r"i-[0-9a-f]{8,17}", re.ASCII)
+_PID: Final = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +110,17 @@ class Place:
 
     def read_pid(self) -> int | None:
         text = _text(self.pid)
-        return int(text) if text and text.isdecimal() else None
+        return int(text) if text and _PID.fullmatch(text.strip()) else None
 
     def read_reboot(self) -> float | None:
         """Seconds since the epoch, or None if no reboot is under way."""
-        text = _text(self.reboot)
-        return float(text) if text else None
+        if not self.reboot.exists():
+            return None
+        try:
+            return float(_text(self.reboot) or "")
+        except ValueError:
+            _log.warning("a machine's record is damaged path=%s", self.reboot)
+            return 0.0  # long ago: the guest is reset, and the record goes
 
     def clear(self, keep: frozenset[str]) -> None:
         """Remove everything in both directories but the names in `keep`, spec.json last."""
@@ -175,9 +181,13 @@ def sync_directory(path: Path) -> None:
 
 
 def _text(path: Path) -> str | None:
+    """None also for what cannot be a record of ours; one such must not blind us to the others."""
     try:
-        return path.read_text()
+        return path.read_text("utf-8")
     except FileNotFoundError:
+        return None
+    except (IsADirectoryError, UnicodeDecodeError):
+        _log.warning("a machine's record is damaged path=%s", path)
         return None
 
 
