@@ -65,6 +65,8 @@ def test_ensuring_a_machine_twice_makes_one(stand: Stand, engine: Engine):
     ref = engine.machines.ensure(spec)
     assert engine.machines.ensure(spec) == ref
     assert engine.machines.look() == {spec.id: Seen(Phase.DEFINED, ref)}
+    assert engine.machines.look([spec.id, "i-99999999"]) == {spec.id: Seen(Phase.DEFINED, ref)}
+    assert engine.machines.look(["i-99999999"]) == {}
     assert engine.disks.look() == {spec.disks[0].volume_id}
 
 

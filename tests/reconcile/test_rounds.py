@@ -207,7 +207,7 @@ def test_where_a_machine_is_reached_is_known_while_it_runs(
     monkeypatch.setattr(
         site.engine.machines,
         "look",
-        lambda: {i: replace(s, address="127.0.0.1:2201") for i, s in look().items()},
+        lambda ids=None: {i: replace(s, address="127.0.0.1:2201") for i, s in look(ids).items()},
     )
     (id_,) = site.running()
     assert site.row(id_).reach == "127.0.0.1:2201"

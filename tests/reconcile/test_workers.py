@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 from tests.support.eventually import eventually
 
-from econe.reconcile.workers import MOST_CHORES, Workers
+from econe.reconcile.workers import MOST_CHORES, WAITING_EACH, Workers
 
 
 class Gate:
@@ -40,17 +40,43 @@ def test_an_instance_is_worked_on_by_one_job_at_a_time(workers: Workers):
     eventually(lambda: workers.begin("i-1", "vpc-1", lambda: None), within_s=5)
 
 
-def test_what_finds_no_free_worker_is_refused_and_the_end_of_a_job_tells(
+def test_what_finds_the_queue_full_is_refused_and_the_end_of_a_job_tells(
     workers: Workers, freed: list[str]
 ):
-    gates = [Gate(), Gate()]
+    gates = [Gate() for _ in range(2 * (1 + WAITING_EACH))]
     assert all(workers.begin(f"i-{n}", "", gate) for n, gate in enumerate(gates))
-    assert not workers.begin("i-9", "", lambda: None)
+    assert not workers.begin("i-99", "", lambda: None)
     assert freed == []
-    gates[0].open.set()
+    for gate in gates:
+        gate.open.set()
     eventually(lambda: freed, within_s=5)
-    assert workers.begin("i-9", "", lambda: None)
+    assert workers.begin("i-99", "", lambda: None)
+
+
+def test_no_more_than_its_count_work_at_once_and_chores_besides(workers: Workers):
+    gates = [Gate() for _ in range(4)]
+    for n, gate in enumerate(gates):
+        workers.begin(f"i-{n}", "", gate)
+    chore = Gate()
+    workers.begin_chore("sweep", chore)
+    assert chore.begun.wait(5)
+    assert all(gate.begun.wait(5) for gate in gates[:2])
+    assert not any(gate.begun.is_set() for gate in gates[2:])
+    for gate in (*gates, chore):
+        gate.open.set()
+
+
+def test_while_plenty_waits_ends_of_jobs_are_not_told(workers: Workers, freed: list[str]):
+    gates = [Gate() for _ in range(6)]
+    for n, gate in enumerate(gates):
+        workers.begin(f"i-{n}", "", gate)
+    gates[0].open.set()
+    eventually(lambda: len(workers.busy()) == 5, within_s=5)
+    assert freed == []
     gates[1].open.set()
+    eventually(lambda: freed, within_s=5)
+    for gate in gates:
+        gate.open.set()
 
 
 def test_chores_take_no_worker_from_machines(workers: Workers):

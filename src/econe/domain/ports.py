@@ -7,7 +7,7 @@ Engine methods raise only EngineBusy (try later), EngineRefused (never will work
 (unknown whether it happened: look, then retry).
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -414,8 +414,12 @@ class Machines(Protocol):
     def forget(self, instance_id: str) -> None:
         """Remove the last records (the console) of a destroyed machine."""
 
-    def look(self) -> Mapping[str, Seen]:
-        """All machines that carry one of our ids, as they are now, by instance id; no caching."""
+    def look(self, instance_ids: Collection[str] | None = None) -> Mapping[str, Seen]:
+        """Machines that carry one of our ids, as they are now, by instance id; no caching.
+
+        All of them, or those of `instance_ids` that are there, at a cost that does not grow with
+        the number of others.
+        """
 
 
 class Disks(Protocol):

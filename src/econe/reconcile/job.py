@@ -133,7 +133,7 @@ class _Job:
         planned = self._turn()
         if Move.LAUNCH in planned.moves:
             self.doing = "look at the machine"
-            self._seen = self._engine.machines.look().get(self.instance_id)
+            self._seen = self._engine.machines.look([self.instance_id]).get(self.instance_id)
             self._turn(unless=Move.LAUNCH)  # still starting: the engine pokes, or the next round
         self._jobs.memories.worked(self.instance_id)
 

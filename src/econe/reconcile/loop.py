@@ -176,7 +176,7 @@ class Loop:
 
     def _consider(self, row: Instance, sight: "_Sight", wake: "_Wake") -> None:
         if row.id in sight.busy or self._workers.removing(row.vpc_id):
-            return  # the end of that job pokes
+            return  # when that job ends, or one soon after it, there is another round
         if not row.settled and row.retry_at is not None and row.retry_at > sight.now:
             wake.by(row.retry_at)
             return

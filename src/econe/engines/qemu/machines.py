@@ -17,7 +17,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -149,14 +149,16 @@ class QemuMachines:
                 shutil.rmtree(place.path)
         self._turns.pop(instance_id, None)
 
-    def look(self) -> Mapping[str, Seen]:
+    def look(self, instance_ids: Collection[str] | None = None) -> Mapping[str, Seen]:
         with busy_if_the_system_fails():
-            return self._look()
+            if instance_ids is None:
+                return self._look(places(self._instances))
+            return self._look(place_of(self._instances, one) for one in instance_ids)
 
-    def _look(self) -> Mapping[str, Seen]:
+    def _look(self, there: Iterable[Place]) -> Mapping[str, Seen]:
         powered: dict[str, tuple[Place, processes.Process | None]] = {}
         seen: dict[str, Seen] = {}
-        for place in places(self._instances):
+        for place in there:
             if not place.spec.exists():
                 continue
             if place.power.exists():

@@ -2,7 +2,7 @@
 is held to them by the same suite (tests/contract)."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from econe.domain.ports import (
@@ -103,11 +103,14 @@ class SimulatedMachines:
         with self._world.script.call("machines.forget"), self._world.lock:
             self._world.consoles.pop(instance_id, None)
 
-    def look(self) -> Mapping[str, Seen]:
+    def look(self, instance_ids: Collection[str] | None = None) -> Mapping[str, Seen]:
         with self._world.script.call("machines.look"), self._world.lock:
+            machines = self._world.machines
+            wanted = machines if instance_ids is None else instance_ids
             return {
                 instance_id: Seen(machine.phase, machine.ref, why=machine.why)
-                for instance_id, machine in self._world.machines.items()
+                for instance_id in wanted
+                if (machine := machines.get(instance_id)) is not None
             }
 
 
