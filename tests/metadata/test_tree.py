@@ -35,8 +35,9 @@ def text(facts, path):
         ("mac", "02:00:00:00:00:01"),
         ("network/", "interfaces/"),
         ("network/interfaces/macs/", "02:00:00:00:00:01/"),
-        ("placement/", "availability-zone\nregion"),
+        ("placement/", "availability-zone\navailability-zone-id\nregion"),
         ("placement/availability-zone", "us-east-1a"),
+        ("placement/availability-zone-id", "use1-az1"),
         ("placement/region", "us-east-1"),
         ("profile", "default-hvm"),
         ("public-keys/", "0=mykey"),
@@ -131,7 +132,9 @@ def test_categories_are_known_from_their_version_on(facts, name, before, since):
 
 
 def test_deeper_categories_are_known_from_their_version_on(facts):
-    assert text(facts(), "/2019-10-01/meta-data/placement/") == "availability-zone"
+    assert text(facts(), "/2018-09-24/meta-data/placement/") == "availability-zone"
+    later = text(facts(), "/2019-10-01/meta-data/placement/")
+    assert later == "availability-zone\navailability-zone-id"
     assert text(facts(), "/2014-11-05/meta-data/services/") == "domain"
 
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from econe.domain.instances import Instance
 from econe.domain.networks import NetworkInterface
-from econe.domain.places import private_dns_name
+from econe.domain.places import private_dns_name, zone_id
 
 VERSIONS: Final = (
     "2009-04-04", "2011-01-01", "2011-05-01", "2012-01-12", "2014-02-25", "2014-11-05",
@@ -32,6 +32,7 @@ SINCE: Final = {
     "instance-life-cycle": "2019-10-01",
     "mac": "2011-01-01",
     "network": "2011-01-01",
+    "placement/availability-zone-id": "2019-10-01",
     "placement/region": "2020-08-24",
     "services": "2014-02-25",
     "services/partition": "2015-10-20",
@@ -154,7 +155,13 @@ def _meta_data(facts: Facts) -> dict[str, Node]:
         "local-ipv4": instance.private_ip,
         "mac": instance.interfaces[0].mac if instance.interfaces else None,
         "network": _network(facts),
-        "placement": _leaves({"availability-zone": instance.zone, "region": facts.region}),
+        "placement": _leaves(
+            {
+                "availability-zone": instance.zone,
+                "availability-zone-id": zone_id(facts.region, instance.zone),
+                "region": facts.region,
+            }
+        ),
         "profile": "default-hvm",
         "public-keys": _public_keys(instance),
         "reservation-id": instance.reservation_id,
