@@ -25,6 +25,11 @@ def test_a_line_is_the_time_the_level_and_the_sentence(tmp_path: Path) -> None:
     )
 
 
+def test_a_log_is_for_its_owner(tmp_path: Path) -> None:
+    logger(tmp_path / "log")[1].close()
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_traceback_stays_with_its_line(tmp_path: Path) -> None:
     log, handler = logger(tmp_path / "log")
     try:

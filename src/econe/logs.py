@@ -8,6 +8,7 @@ that is gone.
 
 import contextlib
 import logging
+import os
 import sys
 import time
 from io import TextIOWrapper
@@ -45,7 +46,8 @@ class BoundedFile(logging.StreamHandler[TextIO]):
         super().__init__(self._file)
 
     def _open(self) -> TextIOWrapper:
-        file = self._path.open("a", encoding="utf-8", errors="backslashreplace")
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        file = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
         self._size = self._path.stat().st_size
         return file
 

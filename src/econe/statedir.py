@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import hmac
 import os
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,12 @@ class Running:
     url: str
 
 
+def _refuse_what_others_write(state: Path) -> None:
+    """Whoever can put links in there can have us, as root perhaps, write and read anywhere."""
+    if state.stat().st_mode & stat.S_IWOTH:
+        raise CannotStart(f"cannot use {state}: everybody may write there; chmod 700 it")
+
+
 class StateLock:
     """Held by the server while it lives. Raises CannotStart."""
 
@@ -38,6 +45,7 @@ class StateLock:
     def __enter__(self) -> Self:
         try:
             self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _refuse_what_others_write(self._state)
             self._file = os.open(self._state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as problem:
             raise CannotStart(f"cannot use {self._state}: {problem.strerror}") from problem

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -13,8 +14,10 @@ from urllib.parse import urlencode
 import pytest
 from tests.front.conftest import HOST, URL, Desk, Reply, reply
 from tests.support.cloud import Cloud
+from tests.support.memory_vault import MemoryUpload
 
 from econe.app import utc_now
+from econe.domain.images import Content
 from econe.domain.queries import Query
 from econe.front.asgi import Application
 from econe.front.messages import Answer
@@ -25,6 +28,8 @@ from econe.wire.signing import UNSIGNED, sign_v2, sign_v4
 DISK = b"DISK" + bytes(range(256)) * 4096
 GONE = object()
 """The caller goes away here."""
+PAUSE = object()
+"""A byte, after a while."""
 SILENCE = object()
 """The caller says no more here, and stays."""
 
@@ -40,7 +45,7 @@ class Sent:
         return reply(Answer(self.status, self.body, ""))
 
 
-def send(
+async def talk(
     app: Any,
     *,
     method: str = "POST",
@@ -57,6 +62,9 @@ def send(
         part = waiting.pop(0)
         if part is SILENCE:
             await asyncio.sleep(60)
+        if part is PAUSE:
+            await asyncio.sleep(0.05)
+            part = b"-"
         if part is GONE:
             return {"type": "http.disconnect"}
         return {"type": "http.request", "body": part, "more_body": bool(waiting)}
@@ -72,13 +80,18 @@ def send(
         "query_string": query,
         "headers": [(k.encode(), v.encode()) for k, v in (headers or {"host": HOST}).items()],
     }
-    asyncio.run(app(scope, receive, answer))
+    await app(scope, receive, answer)
     if not answered:
         return None
     start, body = answered
     found = {name.decode(): value.decode() for name, value in start["headers"]}
     assert found["content-length"] == str(len(body["body"]))
     return Sent(start["status"], found, body["body"])
+
+
+def send(app: Any, **request: Any) -> Sent | None:
+    """The same, for callers that have no event loop."""
+    return asyncio.run(talk(app, **request))
 
 
 def sent(*given: Any, **named: Any) -> Sent:
@@ -158,6 +171,29 @@ def test_a_body_that_does_not_come_is_given_up(app: Application) -> None:
     answer = sent(app, headers={"host": HOST, "content-length": "9"}, parts=[b"A", SILENCE])
     assert (answer.status, answer.reply.code) == (408, "RequestTimeout")
     assert answer.headers["connection"] == "close"
+
+
+def test_who_reads_does_not_wait_behind_those_who_write(desk: Desk) -> None:
+    app = application(desk, Server(threads=1))
+
+    def form(action: str, **asked: str) -> dict[str, Any]:
+        signed = desk.signed(action, **asked)
+        length = {"content-length": str(len(signed.body))}
+        return {"headers": {**signed.headers, **length}, "parts": [signed.body]}
+
+    async def both() -> None:
+        with desk.app.store.writing():
+            writing = asyncio.create_task(talk(app, **form("CreateKeyPair", KeyName="k")))
+            await asyncio.sleep(0.05)
+            async with asyncio.timeout(5):
+                read = await talk(app, **form("DescribeKeyPairs"))
+            assert not writing.done()
+        wrote = await writing
+        assert read is not None
+        assert wrote is not None
+        assert (read.status, wrote.status) == (200, 200)
+
+    asyncio.run(both())
 
 
 def test_a_head_over_the_limit_is_refused(app: Application) -> None:
@@ -326,6 +362,46 @@ def test_an_upload_that_stops_coming_is_given_up(desk: Desk, app: Application) -
     assert (answer.status, answer.reply.code) == (408, "RequestTimeout")
     assert answer.headers["connection"] == "close"
     assert nothing_is_left(desk)
+
+
+def test_a_strangers_form_that_drips_is_given_up(app: Application) -> None:
+    """Before its file begins nobody knows whose it is."""
+    headers = {"host": HOST, "content-type": "multipart/form-data; boundary=b"}
+    answer = sent(app, headers=headers, parts=[PAUSE] * 20)
+    assert (answer.status, answer.reply.code) == (408, "RequestTimeout")
+
+
+def test_files_that_take_long_to_prove_keep_only_their_own_account_waiting(desk: Desk) -> None:
+    app, slow = application(desk), threading.Event()
+    other = Desk(desk.app, desk.vault)
+    receive = desk.vault.receive
+
+    def receive_slowly() -> MemoryUpload:
+        upload = receive()
+        finish = upload.finish
+
+        def finish_slowly() -> Content:
+            assert b"slow" not in upload.data or slow.wait(10)
+            return finish()
+
+        upload.finish = finish_slowly  # type: ignore[method-assign]
+        return upload
+
+    desk.vault.receive = receive_slowly  # type: ignore[method-assign]
+
+    async def all_at_once() -> None:
+        uploads = [
+            asyncio.create_task(talk(app, **v4_upload(desk), parts=[DISK, b"slow", b"%d" % number]))
+            for number in range(3)
+        ]
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(5):
+            quick = await talk(app, **v4_upload(other), parts=[DISK])
+        slow.set()
+        answers = [quick, *[await upload for upload in uploads]]
+        assert [answer and answer.status for answer in answers] == [200] * 4
+
+    asyncio.run(all_at_once())
 
 
 def test_an_upload_over_the_limit_is_refused_by_its_head(desk: Desk) -> None:

@@ -26,7 +26,7 @@ def start_daemon(words: Sequence[str], log: Path) -> str:
     """
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        errors = log.open("a+b")
+        errors = os.fdopen(os.open(log, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "a+b")
     except OSError as problem:
         raise Failed(f"cannot use {log.parent}: {problem.strerror}") from problem
     with errors:

@@ -54,10 +54,13 @@ class Application:
         self._most_body = server.max_body_kib * 1024
         self._body_timeout_s = server.body_timeout_s
         self._workers = Workers(server.threads, "request")
+        self._writers = Workers(server.threads, "write")
+        """Apart from readers, which shall not wait behind those who wait for the one writer."""
         self._uploads = Uploads(pipeline, vault, server, images)
 
     def close(self) -> None:
         self._workers.close()
+        self._writers.close()
         self._uploads.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,7 +109,8 @@ class Application:
         arrived = self._pipeline.arrive(incoming)
         if isinstance(arrived, Answer):
             return arrived
-        return await self._workers.do(self._pipeline.finish, arrived)
+        workers = self._writers if self._pipeline.may_wait(arrived) else self._workers
+        return await workers.do(self._pipeline.finish, arrived)
 
     def _say_health(self, method: str) -> Answer:
         if method not in ("GET", "HEAD"):

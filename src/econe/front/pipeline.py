@@ -294,6 +294,12 @@ class Pipeline:
             exchange if exchange.body is None else self._done(exchange)
         )
 
+    def may_wait(self, exchange: Exchange) -> bool:
+        """Whether the rest of it may have to wait for its turn to write: seconds, at worst."""
+        assert exchange.parameters is not None
+        handler = self._door.handlers.get(exchange.parameters.action)
+        return handler is not None and handler.writes
+
     def finish(self, exchange: Exchange) -> Answer:
         """The rest of it: milliseconds, in a thread of its own."""
         return self._watched(exchange, self._prove_and_do) or self._done(exchange)

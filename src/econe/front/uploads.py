@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
+from weakref import WeakValueDictionary
 
 from econe.domain.images import Content
 from econe.domain.ports import Upload, Vault
@@ -63,18 +64,26 @@ class Uploads:
         self._most = images.max_upload_gib * 1024**3
         self._writers = Workers(WRITERS, "upload")
         self._provers = Workers(PROVERS, "prove")
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def close(self) -> None:
         self._writers.close()
         self._provers.close()
 
+    def _turn_of(self, account: str) -> asyncio.Lock:
+        """One account's uploads are proven one after the other, since a hostile file may take all
+        the time that there is: others' must not wait for it."""
+        return self._turns.setdefault(account, asyncio.Lock())
+
     async def take(self, incoming: Incoming, body: Body) -> Answer:
-        """Raises TooLarge, TooSlow and Disconnected only before the caller is proven."""
+        """Raises TooLarge, TooSlow, TimeoutError and Disconnected only before the caller is
+        proven."""
         if _is_multipart(incoming):
             arriving = body.parts(self._most + self._most_fields, silence_s=self._silence_s)
             try:
                 form = _Form(Reader(incoming.headers["content-type"]), arriving)
-                fields = await form.fields()
+                async with asyncio.timeout(self._silence_s):  # a stranger's: not for ever
+                    fields = await form.fields()
             except Refusal as refusal:
                 return refused(refusal.code, refusal.message, refusal.status)
             incoming, file = replace(incoming, fields=fields), form.file()
@@ -92,7 +101,8 @@ class Uploads:
             upload = await self._writers.do(self._vault.receive)
             keeping = _Keeping(upload, exchange.claim.body_sha256, self._writers)
             await keeping.fill(file)
-            content = await self._provers.do(keeping.finish)
+            async with self._turn_of(exchange.account.number):
+                content = await self._provers.do(keeping.finish)
         except TooSlow:
             return replace(refuse(exchange, TOO_SLOW), hang_up=True)
         except TooLarge:

@@ -12,6 +12,7 @@ device they come in on. Devices that did not forward before are noted (forwardin
 import contextlib
 import fcntl
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -177,6 +178,10 @@ def _stop_forwarding() -> None:
 def _alone_on_this_host() -> Iterator[None]:
     """Servers with different state directories choose from one pool of addresses."""
     vpc_names.RUNTIME.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with (vpc_names.RUNTIME / "lock").open("w") as lock:
+    lock = os.open(vpc_names.RUNTIME / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(lock, 0o600)  # whoever may read it may lock it, and keep us out
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
