@@ -227,6 +227,8 @@ def test_malformed_headers_are_refused(headers, code):
         ("SignedHeaders=content-type;host;", "SignedHeaders=content-type;"),
         ("Signature=", "Signature=,Signature="),
         ("SignedHeaders=", "SignedHeaders=" + "a;" * 1000),
+        ("SignedHeaders=", "SignedHeaders=x;x;"),
+        ("Credential=", "Credential=" + "k" * 600),
     ],
 )
 def test_malformed_authorizations_are_refused(old, new):

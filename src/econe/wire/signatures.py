@@ -57,6 +57,8 @@ LONGEST_PRESIGNED_S = 7 * 24 * 3600
 
 _SERVICES = frozenset({"ec2", "sts"})
 _MOST_SIGNED_HEADERS = 100
+_LONGEST_CREDENTIAL = 512
+"""Keys that are made of it are kept (signing_key), also where nobody has proven anything."""
 
 
 class Request:
@@ -206,7 +208,7 @@ class _Scope:
 
     def __init__(self, credential: str) -> None:
         parts = credential.rsplit("/", 4)
-        if len(parts) != 5 or "" in parts:
+        if len(parts) != 5 or "" in parts or len(credential) > _LONGEST_CREDENTIAL:
             raise _incomplete(f"Credential {shown(credential)} is not a scoped access key.")
         self.access_key, self.date, self.region, self.service, terminator = parts
         if terminator != "aws4_request":
@@ -296,8 +298,11 @@ def _v4_claim(
     hosts = _v4_hosts(request)
     scope.check_service(hosts)
     names = signed.split(";")
-    if "host" not in names or len(names) > _MOST_SIGNED_HEADERS:
+    if "host" not in names:
         raise _incomplete("'Host' must be a 'SignedHeader' in the AWS Authorization.")
+    if len(names) > _MOST_SIGNED_HEADERS or len({*names}) < len(names):
+        # A long header that is named a hundred times is a hundred long headers to hash.
+        raise _incomplete("SignedHeaders names too many headers, or one of them twice.")
     payload, promised = _payload_hash(request)
     signed_texts = []
     for host in hosts:
