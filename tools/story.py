@@ -153,7 +153,7 @@ def tell(story: Story) -> None:
 
 def prologue(story: Story) -> Path:
     story.chapter("What this machine can do")
-    story.run("econe-server", "check")
+    story.run("econe-server", "check", "--state", str(story.state))
     story.chapter("An account for helen, a server, and a small disk image")
     told = story.run(
         "econe-admin", "--state", str(story.state), "account", "create", "helen",

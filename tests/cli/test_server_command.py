@@ -126,6 +126,16 @@ def test_a_state_whose_server_was_killed_is_free_again(tmp_path: Path) -> None:
         assert health(server.url)["ok"]
 
 
+def test_a_state_directory_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    state.chmod(0o1777)
+    told = run("run", "--state", state, "--listen", "127.0.0.1:0", "--engine", "simulator")
+    assert told.returncode == 1
+    assert "everybody may write" in told.stderr
+    assert list(state.iterdir()) == []
+
+
 def test_a_busy_port_is_said_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -174,6 +184,24 @@ def test_a_daemon_is_started_looked_at_and_ended(tmp_path: Path) -> None:
     assert running(tmp_path) is None
     eventually(lambda: _is_gone(held.pid), within_s=5)
     assert run("stop", "--state", tmp_path).stdout == "econe-server: not running\n"
+
+
+def test_json_tells_the_same_to_programs(tmp_path: Path) -> None:
+    words = ("--state", tmp_path, "--listen", "127.0.0.1:0", "--engine", "simulator", "--json")
+    none = {"ready": False, "pid": None, "url": None}
+    before = run("status", *words)
+    assert (before.returncode, json.loads(before.stdout)) == (command.NOT_RUNNING, none)
+    try:
+        started = json.loads(run("start", *words).stdout)
+        held = running(tmp_path)
+        assert held is not None
+        assert started == {"ready": True, "pid": held.pid, "url": held.url}
+        assert json.loads(run("status", *words).stdout) == started
+    finally:
+        stopped = run("stop", *words)
+    assert json.loads(stopped.stdout) == none
+    assert json.loads(run("config", *words).stdout)["state"] == str(tmp_path)
+    assert {"name", "ok", "said"} == set(json.loads(run("check", *words).stdout)[0])
 
 
 def _is_gone(pid: int | None) -> bool:

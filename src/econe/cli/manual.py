@@ -10,6 +10,10 @@ from textwrap import fill
 
 from econe.cli.tool import STANDARD, Option, Tool
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _WIDTH = 80
 _INDENT = " " * 5
 _COLUMN = 31
@@ -92,21 +96,26 @@ def _examples(tool: Tool) -> str:
     return "\n".join(shown)
 
 
-def page(tools: tuple[Tool, ...]) -> str:
-    """docs/tools.md."""
+def page(tools: tuple[Tool, ...], servants: Mapping[str, str]) -> str:
+    """docs/tools.md. `servants` are the operator's commands: name and whole manual."""
     parts = [
         "# The tools\n\n"
         "<!-- Made from src/econe/cli by `python -m econe.cli.manual > docs/tools.md`. -->\n\n"
-        "Every tool prints this text with `-h`. Common to all: credentials and server come from "
-        "the options, else from the environment; errors are one line on standard error; `--json` "
-        "prints the answer of the cloud, with EC2's names and with every value as text.\n"
+        "Every tool prints this text with `-h`. Common to all but the operator's two: credentials "
+        "and server come from the options, else from the environment; `--json` prints the answer "
+        "of the cloud, with EC2's names and with every value as text. Errors are one line on "
+        "standard error.\n"
     ]
-    parts += [f"- [{tool.name}](#{tool.name}): {tool.gist}" for tool in tools]
-    parts += [f"\n## {tool.name}\n\n```text\n{manual(tool)}```" for tool in tools]
+    texts = {**{tool.name: manual(tool) for tool in tools}, **servants}
+    gists = {name: text.splitlines()[1].partition(" - ")[2] for name, text in texts.items()}
+    parts += [f"- [{name}](#{name}): {gist}" for name, gist in gists.items()]
+    parts += [f"\n## {name}\n\n```text\n{text}```" for name, text in texts.items()]
     return "\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":
+    from econe.cli import admin_manual, server
     from econe.cli.catalogue import TOOLS
 
-    sys.stdout.write(page(TOOLS))
+    servants = {module.NAME: module.MANUAL for module in (server, admin_manual)}
+    sys.stdout.write(page(TOOLS, servants))

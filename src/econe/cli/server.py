@@ -1,11 +1,12 @@
 """econe-server: run the cloud, in front or as a daemon, and look at it."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ from typing import Any, Final
 from econe.cli.daemon import Failed, start_daemon, stop_daemon
 from econe.configuration import SettingsError, load, write_toml
 from econe.settings import Settings
-from econe.statedir import CannotStart, running
+from econe.statedir import CannotStart, Running, running
 
 NAME: Final = "econe-server"
 NOT_RUNNING: Final = 3
@@ -26,9 +27,9 @@ NAME
 SYNOPSIS
      econe-server run    [OPTION]...
      econe-server start  [OPTION]...
-     econe-server stop   [--state DIR] [--config FILE]
+     econe-server stop   [OPTION]...
      econe-server down   [OPTION]...
-     econe-server status [--state DIR] [--config FILE]
+     econe-server status [OPTION]...
      econe-server check  [OPTION]...
      econe-server config [OPTION]...
 
@@ -56,8 +57,9 @@ COMMANDS
                           reads.
 
 OPTIONS
-     --state DIR          Where everything that lasts is kept. Default: as root
-                          /var/lib/econe, else ~/.local/share/econe
+     --state DIR          Where everything that lasts is kept. Default:
+                          $ECONE_STATE, else /var/lib/econe for root, else
+                          ~/.local/share/econe
      --listen HOST:PORT   Where to answer; port 0 takes a free one.
                           Default: 127.0.0.1:4567
      --engine NAME        qemu, or simulator (no machines run), or opennebula.
@@ -65,13 +67,16 @@ OPTIONS
      --config FILE        Settings in TOML; docs/settings.md lists them.
      --log FILE           Where to log; - is standard error.
                           Default: DIR/server.log
+     --json               Print JSON; a server is told as its ready, pid, url.
      -V, --version        Print the version and exit.
      -h, --help           Print this text and exit.
 
 ENVIRONMENT
      ECONE_<SECTION>_<KEY>
-                          Any setting, such as ECONE_SERVER_LISTEN. Options
-                          come first, then the environment, then the file.
+                          Any setting, such as ECONE_SERVER_LISTEN; and
+                          ECONE_STATE and ECONE_ENGINE, which have no section.
+                          Options come first, then the environment, then the
+                          file.
 
 EXIT STATUS
      0                    Done.
@@ -105,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", type=Path)
     for name in ("listen", "engine", "log"):
         parser.add_argument(f"--{name}")
+    parser.add_argument("--json", action="store_true")
     return parser
 
 
@@ -112,12 +118,25 @@ def main(words: Sequence[str] | None = None) -> int:
     """What the installed command calls; returns the exit status."""
     asked = _parser().parse_args(words)
     try:
-        return COMMANDS[asked.command](_settings(asked), asked)
+        report = COMMANDS[asked.command](_settings(asked), asked)
     except (SettingsError, CannotStart, Failed) as problem:
         print(f"{NAME}: {problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    if report is None:
+        return 0
+    print(json.dumps(report.facts, indent=2, default=str) if asked.json else report.said)
+    return report.status
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a command says: as text, and with --json."""
+
+    said: str
+    facts: Any
+    status: int = 0
 
 
 def _settings(asked: argparse.Namespace) -> Settings:
@@ -132,22 +151,23 @@ def _log_file(settings: Settings, asked: argparse.Namespace) -> Path | None:
     return Path(asked.log).absolute() if asked.log else settings.state / "server.log"
 
 
-def _run(settings: Settings, asked: argparse.Namespace) -> int:
+def _run(settings: Settings, asked: argparse.Namespace) -> Report | None:
     from econe.app import serve  # late: it loads the whole server
 
     def announce(url: str) -> None:
+        said = json.dumps(_facts(os.getpid(), url)) if asked.json else f"{NAME}: ready on {url}"
         with suppress(BrokenPipeError):  # whoever started it does not read: serve all the same
-            print(f"{NAME}: ready on {url}", flush=True)
+            print(said, flush=True)
 
     serve(settings, _log_file(settings, asked), announce)
-    return 0
+    return None
 
 
-def _start(settings: Settings, asked: argparse.Namespace) -> int:
+def _start(settings: Settings, asked: argparse.Namespace) -> Report:
     held = running(settings.state)
     if held is not None:
-        print(f"{NAME}: already running{_where(held.pid, held.url)}")
-        return 0
+        said = f"{NAME}: already running{_where(held)}"
+        return Report(said, _facts(held.pid, held.url))
     words = ["run", "--state", str(settings.state)]
     for name in ("listen", "engine"):
         if value := getattr(asked, name):
@@ -155,55 +175,60 @@ def _start(settings: Settings, asked: argparse.Namespace) -> int:
     if asked.config:
         words += ["--config", str(asked.config.absolute())]
     words += ["--log", str(_log_file(settings, asked) or settings.state / "server.log")]
-    print(start_daemon(words, settings.state / "server.log"))
-    return 0
+    said = start_daemon(words, settings.state / "server.log")
+    held = running(settings.state)
+    return Report(said, _facts(held.pid, held.url) if held else _facts())
 
 
-def _stop(settings: Settings, _: argparse.Namespace) -> int:
+def _stop(settings: Settings, _: argparse.Namespace) -> Report:
     held = running(settings.state)
     if held is None:
-        print(f"{NAME}: not running")
-        return 0
+        return Report(f"{NAME}: not running", _facts())
     stop_daemon(settings.state, held)
-    print(f"{NAME}: stopped")
-    return 0
+    return Report(f"{NAME}: stopped", _facts())
 
 
-def _down(settings: Settings, asked: argparse.Namespace) -> int:
+def _down(settings: Settings, asked: argparse.Namespace) -> Report:
     from econe.takedown import take_down  # late: it loads the whole server
 
     done = take_down(settings, _log_file(settings, asked))
-    print(f"{NAME}: down; guests stopped: {len(done.stopped)}, networks: {len(done.networks)}")
-    return 0
+    return Report(
+        f"{NAME}: down; guests stopped: {len(done.stopped)}, networks: {len(done.networks)}",
+        {"stopped": list(done.stopped), "networks": list(done.networks)},
+    )
 
 
-def _status(settings: Settings, _: argparse.Namespace) -> int:
+def _status(settings: Settings, _: argparse.Namespace) -> Report:
     held = running(settings.state)
     if held is None:
-        print(f"{NAME}: not running")
-        return NOT_RUNNING
-    print(f"{NAME}: {'running' if held.url else 'starting'}{_where(held.pid, held.url)}")
-    return 0
+        return Report(f"{NAME}: not running", _facts(), NOT_RUNNING)
+    said = f"{NAME}: {'running' if held.url else 'starting'}{_where(held)}"
+    return Report(said, _facts(held.pid, held.url))
 
 
-def _where(pid: int | None, url: str) -> str:
+def _where(held: Running) -> str:
+    pid, url = held.pid, held.url
     return (f", process {pid}" if pid else "") + (f", on {url}" if url else "")
 
 
-def _check(settings: Settings, _: argparse.Namespace) -> int:
+def _facts(pid: int | None = None, url: str = "") -> dict[str, Any]:
+    """What --json says of a server: `ready` when it answers."""
+    return {"ready": bool(url), "pid": pid, "url": url or None}
+
+
+def _check(settings: Settings, _: argparse.Namespace) -> Report:
     from econe.engines.qemu.check import report  # late: it loads the engine
 
-    for finding in report(settings.state, settings.qemu):
-        print(f"{'yes' if finding.ok else 'no ':3}  {finding.name}: {finding.said}")
-    return 0
+    found = report(settings.state, settings.qemu)
+    lines = [f"{'yes' if each.ok else 'no ':3}  {each.name}: {each.said}" for each in found]
+    return Report("\n".join(lines), [asdict(each) for each in found])
 
 
-def _config(settings: Settings, _: argparse.Namespace) -> int:
-    sys.stdout.write(write_toml(settings))
-    return 0
+def _config(settings: Settings, _: argparse.Namespace) -> Report:
+    return Report(write_toml(settings).rstrip("\n"), asdict(settings))
 
 
-Command = Callable[[Settings, argparse.Namespace], int]
+Command = Callable[[Settings, argparse.Namespace], Report | None]
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "run": _run,

@@ -101,7 +101,7 @@ UPLOAD = Tool(
     description="""\
 Uploads the image of a disk, and prints its id when the cloud has it and has found that it is one.
 What follows is econe-register with that id. Formats: raw, qcow2, vmdk, vdi, vhd and vhdx, also
-compressed by gzip, xz or zstd. On a terminal a bar shows the progress.""",
+compressed by gzip, xz, bzip2 or zstd. On a terminal a bar shows the progress.""",
     act=_upload,
     options=(
         Option(
