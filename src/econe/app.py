@@ -22,7 +22,7 @@ from econe.configuration import read_listen
 from econe.domain.cloud import Cloud
 from econe.domain.hidden import Hidden
 from econe.domain.places import private_domain
-from econe.domain.ports import Engine, EngineRefused, Store, StoreUnusable, Vault
+from econe.domain.ports import Capabilities, Engine, EngineRefused, Store, StoreUnusable, Vault
 from econe.domain.sizes import CATALOGUE
 from econe.engines.simulator.engine import Simulator
 from econe.front.asgi import Application
@@ -93,7 +93,7 @@ def build(
         metadata = MetadataServer(Service(store, settings.cloud.region, tokens))
         undo.callback(metadata.close)
         engine = engine or make_engine(settings, vault, metadata)
-        cloud = make_cloud(settings, engine, vault, url)
+        cloud = make_cloud(settings, engine, url)
         loop = Loop(
             store=store,
             engine=engine,
@@ -111,7 +111,7 @@ def build(
             clock_window_s=settings.cloud.clock_window_s,
             public_host=urlsplit(settings.server.public_url).netloc,
         )
-        health = Health(settings.engine, loop)
+        health = Health(engine.can, loop)
         asgi = Application(Pipeline(door), vault, health, settings.server, settings.images)
         undo.pop_all()
     return App(settings, store, vault, engine, metadata, cloud, loop, asgi)
@@ -139,14 +139,13 @@ def make_engine(settings: Settings, vault: Vault, metadata: MetadataServer) -> E
     raise CannotStart(f"the engine {settings.engine} is not in this version; use qemu or simulator")
 
 
-def make_cloud(settings: Settings, engine: Engine, vault: Vault, url: str = "") -> Cloud:
+def make_cloud(settings: Settings, engine: Engine, url: str = "") -> Cloud:
     said = settings.cloud
     reached = urlsplit(settings.server.public_url or url).netloc
     return Cloud(
         region=said.region,
         zone=said.zone,
         consoles=engine.consoles,
-        vault=vault,
         key_maker=OpenSshKeys(),
         page_key=Hidden(derived_secret(settings.state, "pages")),
         endpoint=reached or settings.server.listen,
@@ -155,7 +154,6 @@ def make_cloud(settings: Settings, engine: Engine, vault: Vault, url: str = "") 
         root_gib=said.root_gib,
         max_instances=said.max_instances,
         vpc_pools=said.default_vpc_cidrs,
-        terminated_listed_s=said.terminated_listed_s,
     )
 
 
@@ -163,12 +161,13 @@ def make_cloud(settings: Settings, engine: Engine, vault: Vault, url: str = "") 
 class Health:
     """What /health says."""
 
-    engine: str
+    can: Capabilities
     loop: Loop
 
     def __call__(self) -> Mapping[str, Any]:
         rounds = self.loop.goes_on
-        return {"ok": rounds, "engine": self.engine, "rounds": rounds}
+        engine = {"engine": self.can.name, "network": self.can.network}
+        return {"ok": rounds, **engine, "rounds": rounds}
 
 
 # --- a server's life ---------------------------------------------------------------------
@@ -191,7 +190,7 @@ def serve(settings: Settings, log_file: Path | None, announce: Callable[[str], N
                 # What lives now lives on: the collector need not look at it ever again.
                 gc.collect()
                 gc.freeze()
-                log.info("Ready. url=%s engine=%s state=%s", url, settings.engine, settings.state)
+                log.info("Ready. url=%s state=%s %s", url, settings.state, _told(app.engine.can))
                 lock.announce(url)
                 announce(url)
 
@@ -206,6 +205,12 @@ def serve(settings: Settings, log_file: Path | None, announce: Callable[[str], N
         raise CannotStart(str(problem)) from problem
     except EngineRefused as problem:
         raise CannotStart(problem.said) from problem
+
+
+def _told(can: Capabilities) -> str:
+    """What the engine can do here, and why not more, for the log."""
+    reasons = "".join(f" no_{what}={why!r}" for what, why in can.reasons.items())
+    return f"engine={can.name} network={can.network}{reasons}"
 
 
 def _allow_many_files() -> None:

@@ -65,7 +65,12 @@ def health(url: str) -> Any:
 
 def test_it_answers_when_it_says_ready(tmp_path: Path) -> None:
     with in_front(tmp_path / "new" / "state") as server:
-        assert health(server.url) == {"ok": True, "engine": "simulator", "rounds": True}
+        assert health(server.url) == {
+            "ok": True,
+            "engine": "simulator",
+            "network": "none",
+            "rounds": True,
+        }
 
 
 def test_its_region_is_where_it_answers_even_on_a_port_that_the_system_chose(

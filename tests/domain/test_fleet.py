@@ -169,4 +169,4 @@ def test_a_new_wish_is_tried_at_once(helen, action):
     row = helen.row(id_)
     assert (row.attempts, row.retry_at, row.problem) == (0, None, "")
     with helen.store.reading() as tx:
-        assert [row.id for row in tx.instances.unsettled(helen.now)] == [id_]
+        assert [row.id for row in tx.instances.waiting()] == [id_]

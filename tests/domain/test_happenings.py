@@ -10,7 +10,6 @@ ALL_REPORTS = {
     "started": lambda tx, row, now: happenings.started(tx, row.id, row.generation - 1, now),
     "halted": lambda tx, row, now: happenings.halted(tx, row.id, row.generation - 1, now),
     "failed": lambda tx, row, now: happenings.failed(tx, row.id, row.generation - 1, now),
-    "defined": lambda tx, row, now: happenings.defined(tx, row.id, row.generation - 1, "x"),
     "waits": lambda tx, row, now: happenings.waits(tx, row.id, row.generation - 1, "why", now),
 }
 
@@ -181,9 +180,8 @@ def test_a_machine_that_ends_owes_no_reboot(helen):
 def test_the_engines_name_is_kept_while_there_is_a_machine(helen):
     (id_,) = helen.launch()
     with helen.store.writing() as tx:
-        happenings.defined(tx, id_, 1, "one-42")
-    assert helen.row(id_).engine_ref == "one-42"
-    helen.started([id_])
+        happenings.started(tx, id_, 1, helen.now, ref="one-42", reach="127.0.0.1:2201")
+    assert (helen.row(id_).engine_ref, helen.row(id_).reach) == ("one-42", "127.0.0.1:2201")
     helen("TerminateInstances", InstanceIds=[id_])
     helen.gone([id_])
-    assert helen.row(id_).engine_ref == ""
+    assert (helen.row(id_).engine_ref, helen.row(id_).reach) == ("", "")

@@ -80,7 +80,7 @@ CHEAP: dict[str, Callable[[Transaction], Any]] = {
         of_helen(criteria=where("volumes.id", "vol-00000005"))
     ),
     "who has an address": lambda tx: tx.instances.at("vpc-00000001", "172.31.0.5"),
-    "what is due": lambda tx: tx.instances.unsettled(NOW),
+    "what waits": lambda tx: tx.instances.waiting(),
     "what was terminated": lambda tx: tx.instances.terminated_before(made.later(1)),
     "an instance's volumes": lambda tx: tx.volumes.find(
         of_helen(criteria=where("instance_id", "i-00000050"))

@@ -48,10 +48,6 @@ class Kept:
         return {key: self.rendered[key] for key in keys if key in self.rendered}
 
 
-class NoVault:
-    """Handlers never touch content."""
-
-
 @dataclass
 class Desk:
     """Calls handlers as the pipeline does: its transaction, its clock, its account."""
@@ -161,7 +157,6 @@ def cloud() -> Cloud:
         region="us-east-1",
         zone="us-east-1a",
         consoles=Consoles(),
-        vault=NoVault(),  # type: ignore[arg-type]
         key_maker=OpenSshKeys(),
         page_key=Hidden(b"k" * 32),
         endpoint="127.0.0.1:4567",

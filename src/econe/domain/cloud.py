@@ -11,7 +11,7 @@ from econe.domain.fleet import Fleet
 from econe.domain.gallery import Gallery
 from econe.domain.hidden import Hidden
 from econe.domain.keyring import Keyring
-from econe.domain.ports import Consoles, KeyMaker, Vault
+from econe.domain.ports import Consoles, KeyMaker
 from econe.domain.sizes import CATALOGUE, Size
 
 
@@ -20,7 +20,6 @@ class Cloud:
     region: str
     zone: str
     consoles: Consoles
-    vault: Vault
     key_maker: KeyMaker
     page_key: Hidden[bytes]
     """Proves that a NextToken is one of ours. The same after a restart."""
@@ -33,7 +32,6 @@ class Cloud:
     max_instances: int = 1000
     vpc_pools: tuple[str, ...] = ("172.31.0.0/16", "10.128.0.0/9")
     """Where default VPCs get their /16 from."""
-    terminated_listed_s: float = 3600.0
 
     @property
     def instances(self) -> Fleet:

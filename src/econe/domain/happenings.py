@@ -6,7 +6,6 @@ else by now), or its state has no such event. So a report may come late, twice, 
 The answer is the row as it is after the report.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -33,13 +32,19 @@ LAUNCH_FAILED: Final = Reason(
 DIED: Final = Reason("Server.InternalError", "Server.InternalError: The machine ended unasked")
 
 
-def defined(tx: Transaction, instance_id: str, generation: int, ref: str) -> Instance | None:
-    """The engine holds the machine under its own name `ref`; it is not started yet."""
-    return _change(tx, instance_id, generation, lambda row: replace(row, engine_ref=ref))
+def started(
+    tx: Transaction,
+    instance_id: str,
+    generation: int,
+    now: datetime,
+    *,
+    ref: str = "",
+    reach: str = "",
+) -> Instance | None:
+    """It runs, under the engine's own name `ref`; `reach` is as in Instance.
 
-
-def started(tx: Transaction, instance_id: str, generation: int, now: datetime) -> Instance | None:
-    """It runs. Its disks exist by now, and reboots asked for before it ran are done."""
+    Its disks exist by now, and reboots asked for before it ran are done.
+    """
     row = _expecting(tx, instance_id, generation, Event.STARTED)
     if row is None:
         return None
@@ -49,6 +54,8 @@ def started(tx: Transaction, instance_id: str, generation: int, now: datetime) -
             Event.STARTED,
             state_reason=Reason(),
             transition_reason="",
+            engine_ref=ref,
+            reach=reach,
             **_calm(row),
         )
     )
@@ -154,11 +161,11 @@ def waits(
     tx: Transaction, instance_id: str, generation: int, problem: str, retry_at: datetime
 ) -> Instance | None:
     """A try did not work; the next is not before `retry_at`. `problem` is for the operator."""
-    return _change(
-        tx,
-        instance_id,
-        generation,
-        lambda row: replace(row, attempts=row.attempts + 1, problem=problem, retry_at=retry_at),
+    row = tx.instances.get(instance_id)
+    if row is None or row.generation != generation:
+        return None
+    return tx.instances.save(
+        replace(row, attempts=row.attempts + 1, problem=problem, retry_at=retry_at)
     )
 
 
@@ -167,15 +174,6 @@ def _expecting(tx: Transaction, instance_id: str, generation: int, event: Event)
     if row is None or row.generation != generation or (row.state, event) not in TRANSITIONS:
         return None
     return row
-
-
-def _change(
-    tx: Transaction, instance_id: str, generation: int, change: Callable[[Instance], Instance]
-) -> Instance | None:
-    row = tx.instances.get(instance_id)
-    if row is None or row.generation != generation:
-        return None
-    return tx.instances.save(change(row))
 
 
 def _calm(row: Instance) -> dict[str, Any]:

@@ -128,11 +128,8 @@ class Tags(Protocol):
 
 
 class Instances(Rows[Instance], Protocol):
-    def unsettled(self, now: datetime) -> list[Instance]:
-        """Those with work to do whose `retry_at` is not in the future, oldest first."""
-
     def waiting(self) -> list[Instance]:
-        """All unsettled ones, whenever their next try is: the operator's report."""
+        """All unsettled ones, whenever their next try is, in the order in which they were asked."""
 
     def live(self) -> list[Instance]:
         """All that are not terminated: what the engine should hold."""

@@ -8,12 +8,11 @@ wrong ends as a sentence in the row (`problem`) and a time for the next try (`re
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from econe.domain import happenings, specs
 from econe.domain.faults import Fault
-from econe.domain.instances import Instance, InstanceState
+from econe.domain.instances import Instance
 from econe.domain.ports import (
     Clock,
     Engine,
@@ -275,19 +274,15 @@ class _Job:
                     after = happenings.gone(tx, row.id, now)
                 case _:
                     raise AssertionError(move)
-            if after is not None and after.reach and after.state is not InstanceState.RUNNING:
-                after = tx.instances.save(replace(after, reach=""))
         unlucky = move in (Move.SAY_DIED, Move.SAY_FAILED)
         self._log_report(move, row, after, self._how_it_died() if unlucky else None)
 
     def _say_started(self, tx: Transaction, row: Instance, now: datetime) -> Instance | None:
         """With what look() told of it: its name in the engine, and where it is reached."""
-        fresh, seen = tx.instances.get(row.id), self._seen
-        if fresh is None or fresh.generation != row.generation or seen is None:
+        seen = self._seen
+        if seen is None:
             return None
-        if (fresh.engine_ref, fresh.reach) != (seen.ref, seen.address):
-            tx.instances.save(replace(fresh, engine_ref=seen.ref, reach=seen.address))
-        return happenings.started(tx, row.id, row.generation, now)
+        return happenings.started(tx, row.id, row.generation, now, ref=seen.ref, reach=seen.address)
 
     def _log_report(
         self, move: Move, row: Instance, after: Instance | None, why: str | None = None

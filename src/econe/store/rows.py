@@ -261,12 +261,8 @@ _TERMINATED: Final = InstanceState.TERMINATED.value
 
 
 # Partial indexes are found only by literals in the text, not by parameters.
-_UNSETTLED: Final = _loading(INSTANCES).where(_I.settled == literal_column("0"))
-_WAITING: Final = Statement(_UNSETTLED.order_by(*_OLDEST_FIRST))
-_DUE: Final = Statement(
-    _UNSETTLED.where(_I.retry_at.is_(None) | (_I.retry_at <= bindparam("now"))).order_by(
-        *_OLDEST_FIRST
-    )
+_WAITING: Final = Statement(
+    _loading(INSTANCES).where(_I.settled == literal_column("0")).order_by(*_OLDEST_FIRST)
 )
 _NOT_TERMINATED: Final = _I.state != literal_column(f"'{_TERMINATED}'")
 _LIVE: Final = Statement(_loading(INSTANCES).where(_NOT_TERMINATED).order_by(_I.id))
@@ -291,9 +287,6 @@ class InstanceRows(TableRows[Instance]):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session, INSTANCES)
-
-    def unsettled(self, now: datetime) -> list[Instance]:
-        return self._whole(self._session.rows(_DUE, {"now": write_moment(now)}))
 
     def waiting(self) -> list[Instance]:
         return self._whole(self._session.rows(_WAITING))

@@ -286,7 +286,7 @@ def test_a_moment_without_a_zone_is_a_mistake(store: Store) -> None:
 # --- instances
 
 
-def test_unsettled_are_those_with_work_due_oldest_first(store: Store) -> None:
+def test_those_with_work_to_do_wait_oldest_first(store: Store) -> None:
     rows = [
         made.instance("i-00000001", launched_at=later(3)),
         made.instance("i-00000002", state=InstanceState.RUNNING),
@@ -301,8 +301,6 @@ def test_unsettled_are_those_with_work_due_oldest_first(store: Store) -> None:
         for row in rows:
             tx.instances.add(row)
     with store.reading() as tx:
-        due = [row.id for row in tx.instances.unsettled(later(10))]
-        assert due == ["i-00000003", "i-00000005", "i-00000001", "i-00000008"]
         waiting = [row.id for row in tx.instances.waiting()]
         assert waiting == ["i-00000003", "i-00000004", "i-00000005", "i-00000001", "i-00000008"]
 
@@ -311,9 +309,9 @@ def test_saving_settles_and_unsettles(store: Store) -> None:
     with store.writing() as tx:
         tx.instances.add(made.instance())
         row = tx.instances.save(made.instance(state=InstanceState.RUNNING))
-        assert tx.instances.unsettled(NOW) == []
+        assert tx.instances.waiting() == []
         row = tx.instances.save(replace(row, reboots_asked=1))
-        assert tx.instances.unsettled(NOW) == [row]
+        assert tx.instances.waiting() == [row]
 
 
 def test_live_are_all_but_the_terminated(store: Store) -> None:
