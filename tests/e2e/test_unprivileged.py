@@ -53,7 +53,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         command = (*AS_WEAK_ROOT, str(BIN / "econe-server"))
     place = Path(tempfile.mkdtemp(prefix="econe-e2e-"))
     place.chmod(0o755)
-    (place / "state").mkdir()
+    (place / "state").mkdir(mode=0o700)  # as econe-server makes it
     if request.param == "nobody":
         os.chown(place / "state", NOBODY, NOBODY)
     made = Server(place / "state", ["172.16.0.0/12"], {"work.network_quiet_s": 1}, command)

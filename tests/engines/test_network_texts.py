@@ -207,8 +207,8 @@ def test_the_user_mode_network_is_all_in_one_option():
         "user,id=eni-00000001,ipv6=off,net=168.0.0.0/5,host=172.31.0.1,dns=172.31.0.2,"
         "dhcpstart=172.31.0.4,hostname=ip-172-31-0-4,domainname=ec2.internal,"
         "hostfwd=tcp:127.0.0.1:22001-172.31.0.4:22,"
-        "guestfwd=tcp:169.254.169.254:80-cmd:/usr/bin/python3 -I -S metadata-relay.py "
-        "metadata.sock"
+        "guestfwd=tcp:169.254.169.254:80-cmd:/usr/bin/python3 -I -S "
+        "/proc/self/cwd/metadata-relay.py metadata.sock"
     )
 
 

@@ -137,6 +137,27 @@ def test_links_in_a_guests_directory_lead_root_nowhere(networks, place, tmp_path
     assert (precious.stat().st_uid, precious.stat().st_mode & 0o777) == (0, 0o600)
 
 
+@pytest.mark.root
+def test_the_relay_runs_below_directories_that_are_closed_to_its_user(tmp_path):
+    """As the state directory is to guests' users. Python makes a script's path absolute."""
+    place = tmp_path / "closed" / "i-00000001"
+    place.mkdir(parents=True)
+    os.chown(place, 65534, 65534)
+    place.parent.chmod(0o700)
+    user_network.copy_relay(place)
+    command = user_network.netdev(NIC, "x", 1, user_network.interpreter(65534)).split("-cmd:")[1]
+    with user_network.listen_in(place) as listening:
+        running = subprocess.Popen(
+            command.split(), cwd=place, stdin=-1, stdout=-1, user=65534, group=65534
+        )
+        with running:
+            listening.settimeout(10)
+            asked, _ = listening.accept()
+            with asked:
+                asked.sendall(b"answer")
+            assert running.communicate(timeout=10)[0] == b"answer"
+
+
 def test_a_python_that_the_guests_user_cannot_run_is_not_taken(monkeypatch, tmp_path):
     closed = tmp_path / "closed" / "python3"
     closed.parent.mkdir(mode=0o700)

@@ -44,6 +44,9 @@ _libc = ctypes.CDLL(None)
 METADATA: Final = IPv4Address("169.254.169.254")
 SOCKET: Final = "metadata.sock"
 RELAY: Final = "metadata-relay.py"
+RELAY_TO_RUN: Final = f"/proc/self/cwd/{RELAY}"
+"""Python makes a program's path absolute, and QEMU's user may not come through the directories
+above its own: this way leads past them."""
 FIRST_PORT: Final = 22000
 PORTS: Final = 8000
 """Below those that Linux gives to outgoing connections (32768 on)."""
@@ -205,7 +208,7 @@ def netdev(nic: NicSpec, domain: str, port: int, python: str) -> str:
             f"hostname={nic.hostname}",
             f"domainname={domain}",
             f"hostfwd=tcp:127.0.0.1:{port}-{nic.private_ip}:22",
-            f"guestfwd=tcp:{METADATA}:80-cmd:{python} -I -S {RELAY} {SOCKET}",
+            f"guestfwd=tcp:{METADATA}:80-cmd:{python} -I -S {RELAY_TO_RUN} {SOCKET}",
         )
     )
 

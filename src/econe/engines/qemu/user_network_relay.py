@@ -1,8 +1,8 @@
 """Joins one connection of a guest (stdin and stdout, given by QEMU) to a unix socket.
 
 Copied into the machine's directory and run there by QEMU for each connection to 169.254.169.254,
-as QEMU's user and below its seccomp filter: `python3 -I -S metadata-relay.py metadata.sock`. So it
-imports little, and says nothing: its stderr, too, is the guest's connection.
+as QEMU's user and below its seccomp filter: `python3 -I -S …/metadata-relay.py metadata.sock`. So
+it imports little, and says nothing: its stderr, too, is the guest's connection.
 """
 
 import os
