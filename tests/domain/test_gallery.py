@@ -98,8 +98,9 @@ def test_another_root_device_than_the_known_is_refused(helen):
 
 @pytest.mark.parametrize("location", ["bucket/manifest.xml", "ami-x", "", "i-1", "1.5", "-1"])
 def test_a_location_that_is_no_id_is_malformed(helen, location):
-    with refused(Malformed, Noun.IMAGE) if location else refused(Exception, Noun.PARAMETER):
+    with refused(Malformed, Noun.IMAGE) if location else refused(Exception, Noun.PARAMETER) as told:
         helen("RegisterImage", ImageLocation=location)
+    assert location in {"", told.value.subject}  # what was asked for, not what we made of it
 
 
 @pytest.mark.parametrize(

@@ -162,5 +162,5 @@ def _check_free(tx: Transaction, account: str, name: str) -> None:
 
 def _image_id(location: str) -> str:
     """`ami-00000001`, `ami-1` or `1` (facts/econe.md 2.3: RegisterImage)."""
-    text = location if location.startswith("ami-") else f"ami-{location}"
-    return read_id(Noun.IMAGE, text)
+    bare = location.isascii() and location.isdigit()
+    return read_id(Noun.IMAGE, f"ami-{location}" if bare else location)
