@@ -7,10 +7,11 @@ import pytest
 from tests.support.desk import refused
 
 from econe.actions.filters import NOTHING
-from econe.actions.fragments import Fresh, Rendered
+from econe.actions.fragments import Fresh
 from econe.actions.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
 from econe.domain.faults import Malformed, NotFound, Noun, Unsupported
 from econe.domain.queries import literally
+from econe.wire.fragments import Rendered
 
 
 def only(name, *values):

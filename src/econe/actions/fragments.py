@@ -2,24 +2,22 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-
-@dataclass(slots=True)
-class Fresh:
-    """A structure that may be kept under `fragment_key` once it is rendered.
-
-    The writer puts the bytes into `xml`; the pipeline takes them from there.
-    """
-
-    fragment_key: Hashable
-    structure: Mapping[str, Any]
-    xml: bytes | None = None
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
-    """A structure whose bytes are known."""
+class Fresh:
+    """A structure that is yet to be rendered, and may then be kept under `fragment_key`."""
 
     fragment_key: Hashable
-    xml: bytes
+    structure: Mapping[str, Any]
+    xml: None = None
+
+
+class Rendered(Protocol):
+    """A structure whose bytes are known."""
+
+    @property
+    def fragment_key(self) -> Hashable: ...
+    @property
+    def xml(self) -> bytes: ...

@@ -23,11 +23,11 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from botocore.model import OperationModel
 
-from econe.actions.context import Context, Fragments
+from econe.actions.context import Context
 from econe.actions.registry import HANDLERS, Handler
 from econe.domain.accounts import Account
 from econe.domain.cloud import Cloud
@@ -213,7 +213,7 @@ def perform(exchange: Exchange) -> None:
             tx=exchange.tx,
             now=exchange.now,
             request_id=exchange.line.request_id,
-            fragments=cast(Fragments, _keeper(exchange)),  # of the same shape, typed more loosely
+            fragments=_keeper(exchange),
             content=exchange.content,
             access_key=exchange.claim.access_key,
         )

@@ -10,18 +10,19 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar
+
+K = TypeVar("K", bound=Hashable)
 
 
-@runtime_checkable
 class Fragment(Protocol):
-    """A structure in an answer that is written once for each key.
-
-    With `xml` it is written as it is. Without, it has an attribute `structure`, which is rendered.
-    """
+    """A structure in an answer that is written once for each key: its `xml` as it is, or, where
+    that is None, what `structure` is rendered to."""
 
     @property
     def fragment_key(self) -> Hashable: ...
+    @property
+    def structure(self) -> Any: ...
     @property
     def xml(self) -> bytes | None: ...
 
@@ -48,9 +49,9 @@ class FragmentKeeper:
         self._kept: OrderedDict[Hashable, Rendered] = OrderedDict()
         self._lock = Lock()
 
-    def known(self, keys: Iterable[Hashable]) -> dict[Hashable, Rendered]:
+    def known(self, keys: Iterable[K]) -> dict[K, Rendered]:
         """Those of `keys` that are kept."""
-        found: dict[Hashable, Rendered] = {}
+        found: dict[K, Rendered] = {}
         with self._lock:
             for key in keys:
                 rendered = self._kept.get(key)

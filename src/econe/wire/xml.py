@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 from botocore.model import OperationModel, Shape
 
+from econe.wire.fragments import Fragment
 from econe.wire.model import EC2_VERSION, STS_VERSION
 
 _DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -248,7 +249,7 @@ def _list_writer(shape: Shape, done: dict[str, _Write], item: str) -> _Write:
     return write
 
 
-def _write_fragment(page: _Page, fragment: Any, write: _Write) -> None:
+def _write_fragment(page: _Page, fragment: Fragment, write: _Write) -> None:
     xml = fragment.xml
     if xml is None:
         inner = _Page(page.keeper)
