@@ -78,6 +78,13 @@ def test_the_default_network_is_as_launches_use_it(helen):
     assert row.interfaces[0].groups == ((group["GroupId"], "default"),)
 
 
+def test_a_vpcs_associations_come_after_all_that_old_boto_knows(helen):
+    """Its parser (2.49, boto/handler.py) ends the VPC with the first item of theirs."""
+    helen.running()
+    (vpc,) = helen("DescribeVpcs")["Vpcs"]
+    assert [*vpc][-2:] == ["CidrBlockAssociationSet", "Ipv6CidrBlockAssociationSet"]
+
+
 def test_a_group_that_there_is_not_is_not_found(helen):
     with refused(NotFound, Noun.SECURITY_GROUP, "web"):
         helen("DescribeSecurityGroups", GroupNames=["default", "web"])

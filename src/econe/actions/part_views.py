@@ -23,8 +23,16 @@ _EVERYTHING: Final = [
 
 
 def vpc(row: Vpc) -> View:
+    """Old boto takes the end of the first `item` that it does not know for the end of the VPC, so
+    what it does not know comes last."""
     return {
         "CidrBlock": row.cidr,
+        "InstanceTenancy": "default",
+        "IsDefault": row.is_default,
+        "OwnerId": row.account,
+        "State": "available",
+        "Tags": tags(row.tags),
+        "VpcId": row.id,
         "CidrBlockAssociationSet": [
             {
                 "AssociationId": row.id.replace("vpc-", "vpc-cidr-assoc-"),
@@ -32,13 +40,7 @@ def vpc(row: Vpc) -> View:
                 "CidrBlockState": {"State": "associated"},
             }
         ],
-        "InstanceTenancy": "default",
         "Ipv6CidrBlockAssociationSet": [],
-        "IsDefault": row.is_default,
-        "OwnerId": row.account,
-        "State": "available",
-        "Tags": tags(row.tags),
-        "VpcId": row.id,
     }
 
 
