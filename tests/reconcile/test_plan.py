@@ -172,6 +172,11 @@ def test_a_stop_wakes_the_loop_for_the_next_asking_and_for_the_end_of_its_grace(
     assert last.look_at == NOW + timedelta(seconds=60)
 
 
+def test_a_clock_that_was_set_back_lets_no_guest_take_longer_than_its_grace():
+    assert moves(S.STOPPING, P.RUNNING, after_s=-61) == (M.CUT, M.SAY_HALTED)
+    assert moves(S.STOPPING, P.RUNNING, after_s=-5) == (M.ASK,)
+
+
 def test_a_forced_stop_cuts_at_once():
     assert moves(S.STOPPING, P.RUNNING, forced=True) == (M.CUT, M.SAY_HALTED)
 

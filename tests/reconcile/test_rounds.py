@@ -595,6 +595,16 @@ def test_the_loop_knows_when_to_look_again(site: Site):
     assert site.loop.round() <= site.work.watch_every_s
 
 
+def test_a_clock_that_is_set_back_does_not_put_off_the_next_try(site: Site):
+    site.world.script.fail("machines.start", 1, with_=EngineBusy("no memory left"))
+    (id_,) = site.launch()
+    site.loop.round()
+    assert site.row(id_).retry_at is not None
+    site.clock.pass_s(-86_400)
+    site.settle()
+    assert site.state(id_) is S.RUNNING
+
+
 def test_a_clock_that_is_set_back_does_not_stop_the_rounds(site: Site):
     (id_,) = site.running()
     site.settle()

@@ -177,7 +177,7 @@ class Loop:
     def _consider(self, row: Instance, sight: "_Sight", wake: "_Wake") -> None:
         if row.id in sight.busy or self._workers.removing(row.vpc_id):
             return  # when that job ends, or one soon after it, there is another round
-        if not row.settled and row.retry_at is not None and row.retry_at > sight.now:
+        if not row.settled and not _is_due(row.retry_at, sight.now, self._work.retry_most_s):
             wake.by(row.retry_at)
             return
         seen = sight.seen.get(row.id)

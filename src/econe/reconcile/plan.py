@@ -142,7 +142,8 @@ def _halt(case: _Case, grace_s: float, then: tuple[Move, ...]) -> Plan:
     over_at = begun + timedelta(seconds=grace_s)
     if case.row.forced or not case.rules.graceful:
         return Plan(then)
-    if case.now >= over_at:
+    set_back = case.now + timedelta(seconds=grace_s) < begun  # the clock: no grace lasts longer
+    if case.now >= over_at or set_back:
         return Plan(then, why=f"the guest did not halt within {grace_s:g} s")
     again = timedelta(seconds=case.rules.ask_again_s)
     asked_at = case.memory.asked_at
