@@ -46,9 +46,18 @@ class Story:
         self.desk.mkdir(parents=True)
         self.listen = listen
         self.server: subprocess.Popen[str] | None = None
-        self.env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(self.desk)}
-        for name in ("EC2_ACCESS_KEY", "EC2_SECRET_KEY", "AWS_PROFILE", "AWS_ACCESS_KEY_ID"):
-            self.env.pop(name, None)
+        # Whose shell this is has, perhaps, another cloud, a session token or a proxy in it.
+        self.env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "EC2_", "ONE_"))
+        }
+        self.env |= {
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "HOME": str(self.desk),
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+        }
 
     # --- telling ---
 

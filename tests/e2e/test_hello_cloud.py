@@ -23,13 +23,16 @@ def test_the_whole_story_is_told_and_leaves_nothing(tmp_path: Path):
     with borrowed(1) as (cidr,):
         env = {name: text for name, text in os.environ.items() if not FOREIGN.match(name)}
         env |= {"ECONE_CLOUD_DEFAULT_VPC_CIDRS": cidr, "TMPDIR": str(tmp_path)}
+        # A newcomer's shell is not empty: the story must not speak to another cloud.
+        env |= {"AWS_SESSION_TOKEN": "another", "EC2_ACCESS_KEY": "x", "EC2_SECRET_KEY": "y"}
+        env |= {"http_proxy": "http://127.0.0.1:1", "AWS_PROFILE": "none"}
         told = subprocess.run(
             ["./hello-cloud", "--listen", listen],
             cwd=ROOT,
             env=env,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
         left = list(tmp_path.iterdir())
