@@ -98,6 +98,12 @@ def _networks(settings: Qemu) -> Iterator[Finding]:
     else:
         why = choice.reasons.get("vpc", "")
         yield Finding("vpc networks", False, f"guests get QEMU's user-mode network: {why}")
+        yield Finding(
+            "host's services",
+            False,
+            "guests of the user-mode network reach what listens on this host's 127.0.0.1, among it "
+            "the forwarded ports of other guests",
+        )
 
 
 def _room(state: Path) -> Finding:

@@ -13,7 +13,8 @@ leads to the metadata server. libslirp has limits that show:
   `-sandbox …,spawn=allow,elevateprivileges=allow`: libslirp calls setsid() in the child, which
   both other values of elevateprivileges answer with SIGSYS. Nothing is lost by that, as the filter
   comes with no_new_privs.
-- What a guest sends to its router's address comes out on the host's 127.0.0.1.
+- What a guest sends to its router's address comes out on the host's 127.0.0.1, and libslirp can
+  forbid that only together with the way out. `econe-server check` says so.
 """
 
 import contextlib
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from econe.domain.ports import EngineBusy, EngineLost, EngineRefused, NetworkSpec, NicSpec
+from econe.durable import write_whole
 from econe.engines.qemu import user_network_relay
 from econe.engines.qemu.netns import in_own_thread
 from econe.engines.qemu.network_door import MetadataDoor
@@ -308,12 +310,7 @@ def _read(path: Path) -> Forward | None:
 
 
 def _write(path: Path, forward: Forward) -> None:
-    draft = path.with_name(f".{path.name}")
-    with draft.open("w") as file:
-        json.dump(asdict(forward), file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_whole(path, json.dumps(asdict(forward)))
 
 
 @contextmanager
