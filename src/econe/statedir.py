@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from econe.durable import write_whole
+
 LOCK, PID = "econe.lock", "server.pid"
 
 
@@ -74,9 +76,7 @@ class StateLock:
 
     def announce(self, url: str) -> None:
         """Say to other processes that the server answers at `url`."""
-        fresh = self._state / f"{PID}.new"
-        fresh.write_text(f"{os.getpid()}\n{url}\n", "utf-8")
-        fresh.replace(self._state / PID)
+        write_whole(self._state / PID, f"{os.getpid()}\n{url}\n", mode=0o644)
 
 
 def running(state: Path) -> Running | None:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from econe.domain.hidden import Hidden
 from econe.domain.ports import StoreBroken, StoreUnusable
+from econe.durable import sync_directory
 
 _FORM: Final = b"\x01"
 """The first byte says how the rest is made; another cipher takes another number."""
@@ -42,11 +43,7 @@ def make_key_file(path: Path) -> None:
             os.link(draft, path)  # fails, as it should, if another process was first
         except FileExistsError:
             return
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(path.parent)
     except OSError as error:
         raise StoreUnusable(f"{path} cannot be made: {error.strerror}") from error
     finally:

@@ -26,6 +26,7 @@ from blake3 import blake3
 
 from econe.domain.faults import Broken, Fault, Invalid, LimitExceeded, NoCapacity, Noun
 from econe.domain.images import Content, DiskFormat
+from econe.durable import sync_directory
 from econe.settings import Images
 from econe.store import vault_probe
 
@@ -96,7 +97,7 @@ class FileVault:
         self._given_again.pop(location, None)
         for disk_format in DiskFormat:
             self.path(location, disk_format).unlink(missing_ok=True)
-        _sync_directory(self._blobs)
+        sync_directory(self._blobs)
 
     def sweep(self, older_than_s: float) -> int:
         count = 0
@@ -137,7 +138,7 @@ class FileVault:
         """Give a file that is on the disk its name. The first of two equal ones stays."""
         with suppress(FileExistsError):
             os.link(file, self.path(name, disk_format), follow_symlinks=False)
-        _sync_directory(self._blobs)
+        sync_directory(self._blobs)
         kept = self._kept(name)
         if kept is None:
             raise Broken(Noun.IMAGE, hidden=f"{name} is gone as soon as it was kept")
@@ -272,14 +273,6 @@ def _fault_of(error: OSError) -> Fault:
     if error.errno in _FULL:
         return _no_room(str(error))
     return Broken(Noun.IMAGE, hidden=f"{type(error).__name__}: {error}")
-
-
-def _sync_directory(directory: Path) -> None:
-    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 _SYNC_FILE_RANGE_WRITE: Final = 2

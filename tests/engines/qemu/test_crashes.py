@@ -31,7 +31,7 @@ def crash(stand: QemuUserStand, deed: str, point: str, when: str) -> None:
 
 def qemus(uuid: str) -> list[int]:
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-    return [pid for pid in pids if processes.carries(pid, uuid)]
+    return [pid for pid in pids if processes.carries(pid, "-uuid", uuid)]
 
 
 def launch(stand: QemuUserStand) -> str:

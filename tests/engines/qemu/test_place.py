@@ -2,6 +2,7 @@ import pytest
 from tests.support.machines import machine
 
 from econe.domain.ports import EngineBusy
+from econe.durable import write_whole
 from econe.engines.qemu.place import (
     Place,
     Power,
@@ -9,7 +10,6 @@ from econe.engines.qemu.place import (
     busy_if_the_system_fails,
     place_of,
     places,
-    write_whole,
 )
 
 

@@ -38,7 +38,7 @@ def test_a_process_is_known_by_the_uuid_on_its_command_line(tmp_path, monkeypatc
     fake_process(tmp_path, 11, "qemu", "-uuid", UUID.replace("a", "b"))
     fake_process(tmp_path, 12, "grep", UUID)
     fake_process(tmp_path, 13)  # a zombie
-    assert [pid for pid in (10, 11, 12, 13, 14) if processes.carries(pid, UUID)] == [10]
+    assert [pid for pid in (10, 11, 12, 13, 14) if processes.carries(pid, "-uuid", UUID)] == [10]
 
 
 def test_a_process_outlives_its_session_and_is_found_with_and_without_its_pid(tmp_path):
@@ -46,7 +46,7 @@ def test_a_process_outlives_its_session_and_is_found_with_and_without_its_pid(tm
     try:
         assert os.getsid(process.pid) == process.pid
         # The kernel shows the command line a moment after exec has begun.
-        eventually(lambda: processes.carries(process.pid, UUID), within_s=5)
+        eventually(lambda: processes.carries(process.pid, "-uuid", UUID), within_s=5)
         assert processes.find(UUID, process.pid).pid == process.pid
         assert processes.find(UUID, None).pid == process.pid
         assert processes.find(UUID, os.getpid()) is None

@@ -14,8 +14,9 @@ from typing import Final
 
 from econe.domain.images import DiskFormat
 from econe.domain.ports import DiskSpec, EngineBusy, EngineRefused, Vault
+from econe.durable import sync_directory
 from econe.engines.qemu.command import Drive
-from econe.engines.qemu.place import busy_if_the_system_fails, sync_directory
+from econe.engines.qemu.place import busy_if_the_system_fails
 
 GIB: Final = 1 << 30
 CREATE_S: Final = 60.0

@@ -13,7 +13,6 @@ A guest has the address that its interface has in the database; dnsmasq chooses 
 import contextlib
 import os
 import pwd
-import select
 import signal
 import socket
 import struct
@@ -23,11 +22,15 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Final
 
-from econe.engines.qemu import vpc_names
+from econe.durable import write_whole
+from econe.engines.qemu import processes, vpc_names
 from econe.engines.qemu.netns import CommandFailed, run
 
 LEASE_S: Final = 3600
 """As EC2's."""
+READABLE: Final = 0o644
+"""Mode of what dnsmasq reads as a user of its own. It passes over drafts: their names begin with
+a dot."""
 _USERS: Final = ("dnsmasq", "nobody")
 _STOP_LIMIT_S: Final = 5.0
 _RESOLV_CONF: Final = Path("/etc/resolv.conf")
@@ -124,31 +127,37 @@ class Dnsmasq:
         if self._write_configuration(domain, subnets) or self.pid is None:
             self.stop()
             self._prune_leases()
-            run(("dnsmasq", f"--conf-file={self.directory / 'dnsmasq.conf'}"))
+            run(("dnsmasq", self._word))
 
     @property
     def pid(self) -> int | None:
-        """None if it does not run, also when the kernel has given its pid to something else."""
-        try:
-            pid = int((self.directory / "dnsmasq.pid").read_text("ascii"))
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (OSError, ValueError):
-            return None
-        return pid if os.fsencode(self.directory / "dnsmasq.conf") in command else None
+        """None if it does not run."""
+        pid = self._recorded_pid()
+        return pid if pid is not None and processes.carries(pid, self._word) else None
 
     def stop(self) -> None:
-        pid = self.pid
-        if pid is None:
+        process = self._process()
+        if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            descriptor = os.pidfd_open(pid)
-            try:
-                signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-                if not select.select([descriptor], [], [], _STOP_LIMIT_S)[0]:
-                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-                    select.select([descriptor], [], [], _STOP_LIMIT_S)
-            finally:
-                os.close(descriptor)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            process.signal(number)
+            if process.ended_within(_STOP_LIMIT_S):
+                return
+
+    def _process(self) -> processes.Process | None:
+        pid = self._recorded_pid()
+        return None if pid is None else processes.hold(pid, self._word)
+
+    def _recorded_pid(self) -> int | None:
+        try:
+            return int((self.directory / "dnsmasq.pid").read_text("ascii"))
+        except (OSError, ValueError):
+            return None
+
+    @property
+    def _word(self) -> str:
+        """What on its command line makes it this one: the kernel may give its pid to others."""
+        return f"--conf-file={self.directory / 'dnsmasq.conf'}"
 
     def admit(self, name: str, mac: str, private_ip: str, hostname: str) -> None:
         """* Give `private_ip` to `mac` from now on, and to nobody who had it before."""
@@ -157,17 +166,16 @@ class Dnsmasq:
             if stale.private_ip == private_ip and stale.mac != mac:
                 self._release(stale)
         if not _holds(path, line):
-            _write(path, line)
+            write_whole(path, line, mode=READABLE)
 
     def dismiss(self, name: str) -> None:
         """dnsmasq learns of new hosts by itself, of removed ones by a signal."""
         path = self.directory / "hosts" / name
         if path.exists():
             path.unlink(missing_ok=True)
-            pid = self.pid
-            if pid is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGHUP)
+            process = self._process()
+            if process is not None:
+                process.signal(signal.SIGHUP)
 
     def _write_configuration(self, domain: str, subnets: dict[str, str]) -> bool:
         """Whether anything of it is new."""
@@ -186,7 +194,7 @@ class Dnsmasq:
         os.chown(leases, user.pw_uid, -1)
         changed = {path: text for path, text in files.items() if not _holds(path, text)}
         for path, text in changed.items():
-            _write(path, text)
+            write_whole(path, text, mode=READABLE)
         return bool(changed)
 
     def _leases(self) -> list[Leased]:
@@ -260,11 +268,3 @@ def _holds(path: Path, text: str) -> bool:
         return path.read_text() == text
     except FileNotFoundError:
         return False
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all; dnsmasq passes over names that begin with a dot."""
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(text)
-    draft.chmod(0o644)
-    draft.replace(path)

@@ -31,6 +31,7 @@ from econe.domain.ports import (
     Poke,
     Seen,
 )
+from econe.durable import sync_directory, write_whole
 from econe.engines.qemu import processes
 from econe.engines.qemu.disks import QemuDisks
 from econe.engines.qemu.launcher import Host, Launcher
@@ -43,8 +44,6 @@ from econe.engines.qemu.place import (
     busy_if_the_system_fails,
     place_of,
     places,
-    sync_directory,
-    write_whole,
 )
 from econe.engines.qemu.reboots import Reboots
 from econe.settings import Qemu

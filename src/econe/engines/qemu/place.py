@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from econe.domain.ports import EngineBusy, NetworkSpec, NicSpec
+from econe.durable import write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -157,27 +158,6 @@ def busy_if_the_system_fails() -> Iterator[None]:
         yield
     except OSError as error:
         raise EngineBusy(f"{type(error).__name__}: {error}") from error
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Durable and atomic: after a crash there is the old content or the new."""
-    part = path.with_name(f".{path.name}.part")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, text.encode())
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    part.rename(path)
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames in it durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _text(path: Path) -> str | None:

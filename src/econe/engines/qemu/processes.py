@@ -1,4 +1,4 @@
-"""QEMU processes: start one that outlives us, find it again, end it.
+"""Processes that outlive us, QEMU above all: start one, find it again, end it.
 
 A process is known by its machine's uuid, which stands on its command line and is random: a pid
 alone proves nothing (pids come again), and after a crash of ours there may be no pid on record.
@@ -109,30 +109,30 @@ def why_it_ended(status: int | None, said: str) -> EngineBusy | EngineRefused:
 def find(uuid: str, recorded: int | None) -> "Process | None":
     """The live process that carries `uuid`. `recorded` is where it was last."""
     if recorded is not None:
-        return hold(recorded, uuid)
+        return hold(recorded, "-uuid", uuid)
     for entry in PROC.iterdir():
-        if entry.name.isdecimal() and carries(int(entry.name), uuid):
-            return hold(int(entry.name), uuid)
+        if entry.name.isdecimal() and carries(int(entry.name), "-uuid", uuid):
+            return hold(int(entry.name), "-uuid", uuid)
     return None
 
 
-def hold(pid: int, uuid: str) -> "Process | None":
-    """The process, if it carries `uuid`."""
+def hold(pid: int, *words: str) -> "Process | None":
+    """The process, if it carries all `words`."""
     try:
         process = Process(pid, os.pidfd_open(pid))
     except ProcessLookupError:
         return None
-    # Only now: what carries the uuid after its pidfd was opened is what the pidfd means.
-    return process if carries(pid, uuid) else None
+    # Only now: what carries them after its pidfd was opened is what the pidfd means.
+    return process if carries(pid, *words) else None
 
 
-def carries(pid: int, uuid: str) -> bool:
-    """Whether it is alive (a zombie has no command line) and a QEMU started for `uuid`."""
+def carries(pid: int, *words: str) -> bool:
+    """Whether it is alive (a zombie has no command line) and `words` stand on its command line."""
     try:
-        words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+        line = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return b"-uuid" in words and uuid.encode() in words
+    return {os.fsencode(word) for word in words} <= {*line}
 
 
 class Children:

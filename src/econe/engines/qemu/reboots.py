@@ -8,7 +8,8 @@ it is. What is under way stands in a file, so that the next server goes on with 
 import time
 from pathlib import Path
 
-from econe.engines.qemu.place import Place, place_of, write_whole
+from econe.durable import write_whole
+from econe.engines.qemu.place import Place, place_of
 
 
 class Reboots:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from econe.domain.ports import EngineLost, EngineRefused, NetworkSpec, NicSpec
+from econe.durable import write_whole
 from econe.engines.qemu import netns, netns_links, nft_rules, vpc_host, vpc_names
 from econe.engines.qemu.dnsmasq import Dnsmasq
 from econe.engines.qemu.netns import CommandFailed
@@ -201,10 +202,8 @@ class VpcNetworks:
 
     def _write(self, names: VpcNames, record: Record) -> None:
         names.runtime.mkdir(mode=0o755, parents=True, exist_ok=True)
-        (names.runtime.parent / "state").write_text(str(self._state))
-        draft = names.runtime / ".vpc.json"
-        draft.write_text(record.write())
-        draft.replace(names.runtime / "vpc.json")
+        write_whole(names.runtime.parent / "state", str(self._state))
+        write_whole(names.runtime / "vpc.json", record.write())
 
 
 def namespace_commands(
