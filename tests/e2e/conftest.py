@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -52,10 +51,9 @@ def sector_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def directory() -> Iterator[Path]:
     """For the state of servers: short, as paths of sockets are, and readable by guests' users."""
-    made = Path(tempfile.mkdtemp(prefix="econe-e2e-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
+    with tempfile.TemporaryDirectory(prefix="econe-e2e-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
 
 
 @pytest.fixture
@@ -65,8 +63,7 @@ def make_server() -> Iterator[MakeServer]:
 
         def make(**settings: Any) -> Server:
             """Keyword arguments are settings, with two underlines for the dot."""
-            place = Path(tempfile.mkdtemp(prefix="econe-e2e-"))
-            running.callback(shutil.rmtree, place)
+            place = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="econe-e2e-")))
             said = {name.replace("__", "."): value for name, value in settings.items()}
             return running.enter_context(serving(place, settings=said))
 

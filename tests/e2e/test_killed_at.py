@@ -5,11 +5,13 @@ Guests here are of one sector and boot at once. kill_at.py is the server that di
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import BotoCoreError
 from tests.e2e import leavings
 from tests.e2e.server import Account, Server
 from tests.support.eventually import eventually
@@ -41,6 +43,23 @@ def sector(helen: Account, sector_image: Path) -> str:
     return helen.image(sector_image)
 
 
+@pytest.fixture(autouse=True)
+def cleared(server: Server, helen: Account) -> Iterator[None]:
+    """Nothing runs before a test, also after one that failed."""
+    yield
+    if server.process is None or server.process.poll() is not None or live(helen):
+        server.kill()
+        server.start()
+        for id_ in live(helen):
+            ends(server, helen, id_)
+
+
+def live(account: Account) -> list[str]:
+    shown = account.ec2.describe_instances()["Reservations"]
+    instances = [instance for reservation in shown for instance in reservation["Instances"]]
+    return [i["InstanceId"] for i in instances if i["State"]["Name"] != "terminated"]
+
+
 def runs_alone(server: Server, account: Account, id_: str, boots: int = 1) -> None:
     """One machine with all it needs, and nothing else on the host; it has booted so often."""
     account.until(id_, "running", within_s=20)
@@ -63,10 +82,11 @@ def mortal(point: str) -> list[str]:
 
 
 def dies(server: Server, point: str, act: Callable[[], Any]) -> None:
-    """A server that works on `act` until it has killed itself."""
+    """A server that works on `act` until it has killed itself, perhaps before it has answered."""
     server.stop()
     server.start(mortal(point))
-    act()
+    with suppress(BotoCoreError):
+        act()
     assert server.await_death(within_s=30) == -signal.SIGKILL
 
 
@@ -90,11 +110,11 @@ def test_a_launch_is_finished_by_the_next_server(
     networks = VpcNetworks(server.state, domain="", door=leavings.NoDoor())
     for vpc_id in networks.look():  # so that it is made, too
         networks.remove(vpc_id)
-    launched: list[str] = []
-    dies(server, point, lambda: launched.append(helen.launch(sector)))
+    dies(server, point, lambda: helen.launch(sector))
     server.start()
-    runs_alone(server, helen, launched[0])
-    ends(server, helen, launched[0])
+    (id_,) = live(helen)
+    runs_alone(server, helen, id_)
+    ends(server, helen, id_)
 
 
 @pytest.mark.parametrize("point", TERMINATION)
