@@ -16,7 +16,7 @@ EACH = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 
 
 def test_the_page_of_the_tools_is_not_stale():
-    """To renew it: python -m econe.cli.manual > docs/tools.md"""
+    """To renew it: python -m econe.cli.catalogue > docs/tools.md"""
     assert (ROOT / "docs" / "tools.md").read_text() == page(
         TOOLS, {module.NAME: module.MANUAL for module in (server, admin_manual)}
     )

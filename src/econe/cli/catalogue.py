@@ -1,4 +1,4 @@
-"""All tools, in the order of the user guide's story."""
+"""All tools, in the order of the user guide's story. Run as a program it prints docs/tools.md."""
 
 from __future__ import annotations
 
@@ -33,3 +33,12 @@ TOOLS: tuple[Tool, ...] = (
     DELETE_KEYPAIR,
     DEREGISTER,
 )
+
+if __name__ == "__main__":
+    import sys
+
+    from econe.cli import admin_manual, server
+    from econe.cli.manual import page
+
+    servants = {module.NAME: module.MANUAL for module in (server, admin_manual)}
+    sys.stdout.write(page(TOOLS, servants))

@@ -6,8 +6,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from os import fsencode
 
-from econe.cli.play import show_json, show_lines
-from econe.cli.tables import INSTANCES, RUN, lines, printable
+from econe.cli.tables import INSTANCES, RUN, lines, printable, show_json, show_lines
 from econe.cli.tool import (
     HEADERS,
     WAIT,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from econe.cli.play import show_json, show_lines
-from econe.cli.tables import KEY_PAIRS, lines, printable
+from econe.cli.tables import KEY_PAIRS, lines, printable, show_json, show_lines
 from econe.cli.tool import (
     HEADERS,
     Asked,

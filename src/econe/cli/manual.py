@@ -1,11 +1,10 @@
 """Help texts made from a tool's table, and docs/tools.md made from the help texts.
 
-`python -m econe.cli.manual > docs/tools.md`; a test fails when that page is stale.
+`python -m econe.cli.catalogue > docs/tools.md`; a test fails when that page is stale.
 """
 
 from __future__ import annotations
 
-import sys
 from textwrap import fill
 
 from econe.cli.tool import STANDARD, Option, Tool
@@ -100,7 +99,7 @@ def page(tools: tuple[Tool, ...], servants: Mapping[str, str]) -> str:
     """docs/tools.md. `servants` are the operator's commands: name and whole manual."""
     parts = [
         "# The tools\n\n"
-        "<!-- Made from src/econe/cli by `python -m econe.cli.manual > docs/tools.md`. -->\n\n"
+        "<!-- Made from src/econe/cli by `python -m econe.cli.catalogue > docs/tools.md`. -->\n\n"
         "Every tool prints this text with `-h`. Common to all but the operator's two: credentials "
         "and server come from the options, else from the environment; `--json` prints the answer "
         "of the cloud, with EC2's names and with every value as text. Errors are one line on "
@@ -111,11 +110,3 @@ def page(tools: tuple[Tool, ...], servants: Mapping[str, str]) -> str:
     parts += [f"- [{name}](#{name}): {gist}" for name, gist in gists.items()]
     parts += [f"\n## {name}\n\n```text\n{text}```" for name, text in texts.items()]
     return "\n".join(parts) + "\n"
-
-
-if __name__ == "__main__":
-    from econe.cli import admin_manual, server
-    from econe.cli.catalogue import TOOLS
-
-    servants = {module.NAME: module.MANUAL for module in (server, admin_manual)}
-    sys.stdout.write(page(TOOLS, servants))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from econe.cli.tables import printable
 from econe.cli.tool import Asked, Tool, UsageError, read_command_line
@@ -114,18 +114,3 @@ def _complain(tool: Tool, message: str, status: int) -> int:
     one_line = printable(" ".join(message.split()))
     print(f"{tool.name}: {one_line}", file=sys.stderr)
     return status
-
-
-# --- saying what was answered ------------------------------------------------------------
-
-
-def show_lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line)
-
-
-def show_json(value: object) -> None:
-    """ASCII only, so that no locale can spoil it."""
-    import json  # 3 ms that only --json costs
-
-    print(json.dumps(value, indent=2))

@@ -1,5 +1,8 @@
-"""Tables as OpenNebula 3.0's tools printed them (facts/econe.md, 3.2): a format, the names of the
-columns and the length of the rule between both. Cells are never cut short, so ids can be copied."""
+"""What the tools print: tables, or JSON.
+
+Tables are as OpenNebula 3.0's tools printed them (facts/econe.md, 3.2): a format, the names of the
+columns and the length of the rule between both. Cells are never cut short, so ids can be copied.
+"""
 
 from __future__ import annotations
 
@@ -42,3 +45,15 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def show_lines(shown: Iterable[str]) -> None:
+    for line in shown:
+        print(line)
+
+
+def show_json(value: object) -> None:
+    """ASCII only, so that no locale can spoil it."""
+    import json  # 3 ms that only --json costs
+
+    print(json.dumps(value, indent=2))

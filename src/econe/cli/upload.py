@@ -6,8 +6,7 @@ import os
 import sys
 import time
 
-from econe.cli.play import show_json
-from econe.cli.tables import printable
+from econe.cli.tables import printable, show_json
 from econe.cli.tool import Asked, Example, Option, Tool, UsageError, no_more_arguments
 from econe.client.answers import text_at
 
