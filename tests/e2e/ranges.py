@@ -2,11 +2,13 @@
 
 Default VPCs of different servers must not overlap, since the host has a route to each. Every server
 of this tier borrows /16s out of 10.200.0.0/13, and holds a lock on each while its networks are up;
-the locks end with the process that holds them.
+the locks end with the process that holds them. What that process has left on the host, if it was
+killed, still has its route: such a range is passed over.
 """
 
 import fcntl
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -38,9 +40,14 @@ def _take(count: int, held: ExitStack) -> list[str]:
     start = os.getpid() % len(CIDRS)
     mine: list[str] = []
     for cidr in (*CIDRS[start:], *CIDRS[:start]):
-        if len(mine) < count and _lock(cidr, held):
+        if len(mine) < count and _lock(cidr, held) and not _has_route(cidr):
             mine.append(cidr)
     return mine
+
+
+def _has_route(cidr: str) -> bool:
+    shown = ["ip", "-4", "route", "show", cidr]
+    return bool(subprocess.run(shown, capture_output=True, check=True).stdout)
 
 
 def _lock(cidr: str, held: ExitStack) -> bool:

@@ -6,7 +6,6 @@ rights over networks, as in a container; its guests still have users of their ow
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -51,15 +50,15 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         command = (*AS_NOBODY, *python_of_nobody(), "-m", "econe.cli.server")
     else:
         command = (*AS_WEAK_ROOT, str(BIN / "econe-server"))
-    place = Path(tempfile.mkdtemp(prefix="econe-e2e-"))
-    place.chmod(0o755)
-    (place / "state").mkdir(mode=0o700)  # as econe-server makes it
-    if request.param == "nobody":
-        os.chown(place / "state", NOBODY, NOBODY)
-    made = Server(place / "state", ["172.16.0.0/12"], {"work.network_quiet_s": 1}, command)
-    with alive(made):
-        yield made
-    shutil.rmtree(place)
+    with tempfile.TemporaryDirectory(prefix="econe-e2e-") as place:
+        Path(place).chmod(0o755)
+        state = Path(place, "state")
+        state.mkdir(mode=0o700)  # as econe-server makes it
+        if request.param == "nobody":
+            os.chown(state, NOBODY, NOBODY)
+        settings = {"work.network_quiet_s": 1}
+        with alive(Server(state, ["172.16.0.0/12"], settings, command)) as made:
+            yield made
 
 
 @pytest.fixture(scope="module")
