@@ -66,7 +66,7 @@ class Keyring:
         if asked_id is not None:
             found = tx.key_pairs.get(read_id(Noun.KEY_PAIR, asked_id))
         elif name is not None:
-            found = _named(tx, account, name)
+            found = key_pair_named(tx, account, name)
         if found is None or found.account != account:
             return None
         tx.key_pairs.remove(found.id)
@@ -82,11 +82,11 @@ def _check_new(tx: Transaction, account: str, name: str, tags: Mapping[str, str]
             "printable ASCII characters.",
         )
     check_tags(tags)
-    if _named(tx, account, name) is not None:
+    if key_pair_named(tx, account, name) is not None:
         raise Duplicate(Noun.KEY_PAIR, name, f"The keypair '{name}' already exists.")
 
 
-def _named(tx: Transaction, account: str, name: str) -> KeyPair | None:
+def key_pair_named(tx: Transaction, account: str, name: str) -> KeyPair | None:
     same = Criterion("name", (literally(name),))
     rows = tx.key_pairs.find(Query(account=account, criteria=(same,))).items
     return rows[0] if rows else None

@@ -29,9 +29,10 @@ from econe.domain.ids import read_id
 from econe.domain.images import Image, ImageState
 from econe.domain.instances import Instance, InstanceState, MetadataOptions
 from econe.domain.keypairs import KeyPair
+from econe.domain.keyring import key_pair_named
 from econe.domain.networks import NetworkInterface
 from econe.domain.ports import Transaction
-from econe.domain.queries import Criterion, Query, literally
+from econe.domain.queries import Criterion, Query
 from econe.domain.tagging import check_tags
 from econe.domain.volumes import Volume, VolumeState
 
@@ -139,11 +140,10 @@ def find_image(tx: Transaction, account: str, asked: str) -> Image:
 def find_key(tx: Transaction, account: str, name: str | None) -> KeyPair | None:
     if name is None:
         return None
-    by_name = Criterion("name", (literally(name),))
-    rows = tx.key_pairs.find(Query(account=account, criteria=(by_name,))).items
-    if not rows:
+    found = key_pair_named(tx, account, name)
+    if found is None:
         raise NotFound(Noun.KEY_PAIR, name)
-    return rows[0]
+    return found
 
 
 def decode_user_data(text: Hidden[str] | None) -> Hidden[bytes] | None:

@@ -42,16 +42,16 @@ class Jobs:
     def __init__(
         self, *, store: Store, engine: Engine, sizes: Mapping[str, Size], work: Work, clock: Clock
     ) -> None:
-        self._store, self._engine, self._sizes = store, engine, sizes
-        self._work, self._clock = work, clock
+        self.store, self.engine, self.sizes, self.clock = store, engine, sizes, clock
+        self._work = work
         self.memories = Memories()
 
     @property
     def rules(self) -> Rules:
-        return Rules.of(self._work, self._engine.can)
+        return Rules.of(self._work, self.engine.can)
 
     def plan(self, row: Instance, seen: Seen | None) -> Plan:
-        return plan(row, seen, self._clock(), self.rules, self.memories.at(row))
+        return plan(row, seen, self.clock(), self.rules, self.memories.at(row))
 
     def work_on(self, instance_id: str, seen: Seen | None) -> None:
         """Plan by the row as it is now, and act; after a launch look, and plan once more.
@@ -86,8 +86,8 @@ class Jobs:
         """Remove a machine that no row knows. A failure is logged, and tried again later."""
         log.warning("Destroying a machine that no row knows id=%s", instance_id)
         try:
-            self._engine.machines.destroy(instance_id)
-            self._engine.machines.forget(instance_id)
+            self.engine.machines.destroy(instance_id)
+            self.engine.machines.forget(instance_id)
         except Exception:
             log.exception("An unknown machine could not be destroyed id=%s", instance_id)
             self._put_off(instance_id, 0)
@@ -104,9 +104,9 @@ class Jobs:
             self._put_off(row.id, row.generation)
             return
         try:
-            now = self._clock()
+            now = self.clock()
             delay = timedelta(seconds=retry_after_s(row.attempts, self._work))
-            with self._store.writing() as tx:
+            with self.store.writing() as tx:
                 happenings.waits(tx, row.id, row.generation, problem, now + delay)
         except Exception:
             log.exception("A problem could not be written down id=%s", row.id)
@@ -114,7 +114,7 @@ class Jobs:
 
     def _put_off(self, instance_id: str, generation: int) -> None:
         kept = self.memories.of(instance_id)
-        until = self._clock() + timedelta(seconds=retry_after_s(kept.attempts, self._work))
+        until = self.clock() + timedelta(seconds=retry_after_s(kept.attempts, self._work))
         kept.attempts, kept.put_off = kept.attempts + 1, (generation, until)
 
 
@@ -123,7 +123,7 @@ class _Job:
 
     def __init__(self, jobs: Jobs, instance_id: str, seen: Seen | None) -> None:
         self._jobs, self.instance_id, self._seen = jobs, instance_id, seen
-        self._store, self._engine, self._clock = jobs._store, jobs._engine, jobs._clock
+        self._store, self._engine, self._clock = jobs.store, jobs.engine, jobs.clock
         self._begun = time.monotonic()
         self.row: Instance | None = None
         self.doing = "read its row"
@@ -245,7 +245,7 @@ class _Job:
 
     def _spec(self, row: Instance) -> MachineSpec:
         with self._store.reading() as tx:
-            return specs.machine_spec(tx, row, self._jobs._sizes)
+            return specs.machine_spec(tx, row, self._jobs.sizes)
 
     def _note(self, step: str) -> None:
         self.doing = step
