@@ -21,6 +21,7 @@ needed() {
 		dnsmasq dnsmasq-base
 		nft nftables
 		ip iproute2
+		mount mount
 		ssh openssh-client
 		ssh-keygen openssh-client
 		wrk wrk
