@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -195,15 +195,19 @@ def test_a_full_disk_is_told(cloud):
 
 
 def test_an_interrupt_ends_it_with_one_line(cloud):
+    asked, ended = threading.Event(), threading.Event()
+
     def wait(connection: socket.socket) -> None:
         connection.recv(1)
-        time.sleep(1)
+        asked.set()
+        ended.wait(20)
 
     cloud.instead = wait
     with subprocess.Popen(
         [BIN / "econe-describe-instances"], env=environment(cloud), stderr=subprocess.PIPE
     ) as child:
-        time.sleep(0.5)
+        assert asked.wait(10)
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=10)
+        ended.set()
     assert (child.returncode, err) == (130, b"econe-describe-instances: interrupted\n")
