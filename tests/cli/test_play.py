@@ -204,11 +204,10 @@ def test_an_interrupt_ends_it_with_one_line(cloud):
 
     cloud.instead = wait
     with subprocess.Popen(
-        [BIN / "econe-describe-instances"],
+        # What runs the tests in the background has SIGINT ignored, and that is inherited.
+        ["env", "--default-signal=INT", BIN / "econe-describe-instances"],
         env=environment(cloud),
         stderr=subprocess.PIPE,
-        # What runs the tests in the background has SIGINT ignored, and that is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as child:
         assert asked.wait(10)
         child.send_signal(signal.SIGINT)
