@@ -43,6 +43,8 @@ def settings() -> str:
 
 
 def _default(value: object) -> str:
+    if isinstance(value, Path):  # depends on who asks
+        return "/var/lib/econe as root, else ~/.local/share/econe"
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return str(value) if value != "" else " "
