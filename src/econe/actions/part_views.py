@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from econe.actions.views import attachment_status, groups, tags
+from econe.actions.views import attachment_status, interface_facts, tags
 from econe.domain.cloud import Cloud
 from econe.domain.networks import NetworkInterface, SecurityGroup, Subnet, Vpc
-from econe.domain.places import private_dns_name, zone_id
+from econe.domain.places import zone_id
 from econe.domain.volumes import Volume
 
 View = dict[str, Any]
@@ -117,28 +117,13 @@ def volume(row: Volume, cloud: Cloud) -> View:
 
 
 def interface(row: NetworkInterface, cloud: Cloud) -> View:
-    name = private_dns_name(row.private_ip, cloud.region)
     made: View = {
         "AvailabilityZone": cloud.zone,
         "AvailabilityZoneId": zone_id(cloud.region, cloud.zone),
-        "Description": "",
-        "Groups": groups(row),
-        "InterfaceType": "interface",
-        "Ipv6Addresses": [],
-        "MacAddress": row.mac,
-        "NetworkInterfaceId": row.id,
-        "OwnerId": row.account,
-        "PrivateDnsName": name,
-        "PrivateIpAddress": row.private_ip,
-        "PrivateIpAddresses": [
-            {"Primary": True, "PrivateDnsName": name, "PrivateIpAddress": row.private_ip}
-        ],
+        **interface_facts(row, cloud),
         "RequesterManaged": False,
-        "SourceDestCheck": True,
         "Status": "in-use" if row.instance_id else "available",
-        "SubnetId": row.subnet_id,
         "TagSet": tags(row.tags),
-        "VpcId": row.vpc_id,
     }
     if row.instance_id is not None:
         made["Attachment"] = {

@@ -12,7 +12,7 @@ from econe.actions.filters import moment_text
 from econe.domain.cloud import Cloud
 from econe.domain.fleet import Moved
 from econe.domain.images import Image
-from econe.domain.instances import Instance, InstanceState
+from econe.domain.instances import Instance, InstanceState, MetadataOptions
 from econe.domain.keypairs import KeyPair
 from econe.domain.launch import GIB
 from econe.domain.networks import NetworkInterface
@@ -70,10 +70,20 @@ def reservation(reservation_id: str, owner: str, owner_name: str, instances: Seq
     }
 
 
+def _metadata_options(options: MetadataOptions) -> View:
+    return {
+        "State": "applied",
+        "HttpTokens": options.http_tokens,
+        "HttpPutResponseHopLimit": options.hop_limit,
+        "HttpEndpoint": options.http_endpoint,
+        "HttpProtocolIpv6": "disabled",
+        "InstanceMetadataTags": options.instance_tags,
+    }
+
+
 def instance(row: Instance, cloud: Cloud) -> View:
     """API reference, Instance. A terminated one is in no network any more."""
     size = cloud.sizes.get(row.instance_type)
-    options = row.metadata_options
     made: View = {
         "AmiLaunchIndex": row.launch_index,
         "Architecture": row.architecture,
@@ -90,14 +100,7 @@ def instance(row: Instance, cloud: Cloud) -> View:
         "InstanceId": row.id,
         "InstanceType": row.instance_type,
         "LaunchTime": row.launched_at,
-        "MetadataOptions": {
-            "State": "applied",
-            "HttpTokens": options.http_tokens,
-            "HttpPutResponseHopLimit": options.hop_limit,
-            "HttpEndpoint": options.http_endpoint,
-            "HttpProtocolIpv6": "disabled",
-            "InstanceMetadataTags": options.instance_tags,
-        },
+        "MetadataOptions": _metadata_options(row.metadata_options),
         "Monitoring": {"State": "disabled"},
         "NetworkInterfaces": [_interface_of_instance(each, cloud) for each in row.interfaces],
         "Placement": {
@@ -171,17 +174,10 @@ def groups(row: NetworkInterface) -> list[View]:
     return [{"GroupId": group_id, "GroupName": name} for group_id, name in row.groups]
 
 
-def _interface_of_instance(row: NetworkInterface, cloud: Cloud) -> View:
+def interface_facts(row: NetworkInterface, cloud: Cloud) -> View:
+    """What an instance and DescribeNetworkInterfaces tell of it alike."""
     name = private_dns_name(row.private_ip, cloud.region)
     return {
-        "Attachment": {
-            "AttachTime": row.attached_at,
-            "AttachmentId": row.attachment_id,
-            "DeleteOnTermination": row.delete_on_termination,
-            "DeviceIndex": row.device_index,
-            "NetworkCardIndex": 0,
-            "Status": "attached",
-        },
         "Description": "",
         "Groups": groups(row),
         "InterfaceType": "interface",
@@ -195,9 +191,23 @@ def _interface_of_instance(row: NetworkInterface, cloud: Cloud) -> View:
             {"Primary": True, "PrivateDnsName": name, "PrivateIpAddress": row.private_ip}
         ],
         "SourceDestCheck": True,
-        "Status": "in-use",
         "SubnetId": row.subnet_id,
         "VpcId": row.vpc_id,
+    }
+
+
+def _interface_of_instance(row: NetworkInterface, cloud: Cloud) -> View:
+    return {
+        "Attachment": {
+            "AttachTime": row.attached_at,
+            "AttachmentId": row.attachment_id,
+            "DeleteOnTermination": row.delete_on_termination,
+            "DeviceIndex": row.device_index,
+            "NetworkCardIndex": 0,
+            "Status": "attached",
+        },
+        **interface_facts(row, cloud),
+        "Status": "in-use",
     }
 
 
