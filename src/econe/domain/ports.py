@@ -288,11 +288,15 @@ class EngineBusy(Exception):  # noqa: N818
 
 
 class EngineRefused(Exception):  # noqa: N818
-    """Never will work as asked. `said` may be shown to the user; the rest is for the log."""
+    """Never will work as asked. `said` may be shown to the user, `hidden` is for the log.
 
-    def __init__(self, said: str, hidden: str = "") -> None:
+    `code` is EC2's error code that this is nearest to, without a `Client.` or `Server.` before it
+    (`InstanceLimitExceeded`); empty where it is our fault.
+    """
+
+    def __init__(self, said: str, hidden: str = "", *, code: str = "") -> None:
         super().__init__(said, hidden)
-        self.said, self.hidden = said, hidden
+        self.said, self.hidden, self.code = said, hidden, code
 
 
 class EngineLost(Exception):  # noqa: N818
