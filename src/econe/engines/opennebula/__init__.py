@@ -1,0 +1,1 @@
+"""The engine that asks an OpenNebula front-end (oned) for its machines."""
