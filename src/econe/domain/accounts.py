@@ -2,8 +2,24 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from econe.domain.hidden import Hidden
+
+
+FIRST_NUMBER: Final = 10**11
+"""Smallest of 12 digits: programs that take it for a number must not shorten it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that an account may have of things; None: as many as the cloud has."""
+
+    instances: int | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    images: int | None = None
+    storage_gib: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +30,20 @@ class Account:
     name: str
     created_at: datetime
     enabled: bool = True
+    engine_ref: str = ""
+    """The engine's own id of the user, where the engine has users; empty for accounts of ours."""
+    groups: tuple[str, ...] = ()
+    """The engine's ids of the groups that the user is in."""
+    limits: Limits = Limits()
+
+
+def number_of(engine_ref: str) -> str:
+    """The account number of an engine's user, made of its id: the same in every server, and after
+    the loss of a database. Raises ValueError for what is no number of at most 11 digits."""
+    number = int(engine_ref)
+    if not 0 <= number < FIRST_NUMBER:
+        raise ValueError(engine_ref)
+    return str(FIRST_NUMBER + number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +61,5 @@ class AccessKey:
     secrets: tuple[Hidden[str], ...] = field(repr=False)
     created_at: datetime
     enabled: bool = True
+    is_password: bool = False
+    """Whether it is the guide's pair, which the user's password makes and changes."""

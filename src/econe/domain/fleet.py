@@ -14,9 +14,10 @@ from econe.domain import launch as rules
 from econe.domain.default_network import ensure_default_network
 from econe.domain.faults import Invalid, NotFound, Noun
 from econe.domain.ids import read_id
-from econe.domain.instances import Event, Instance, InstanceState, Reason, advance
+from econe.domain.instances import Event, Instance, InstanceState, advance
 from econe.domain.launch import LaunchOrder, Plan
 from econe.domain.ports import Transaction
+from econe.domain.reasons import Reason
 from econe.domain.sizes import Size
 
 BY_USER: Final = Reason(

@@ -15,10 +15,10 @@ from econe.domain.instances import (
     Event,
     Instance,
     InstanceState,
-    Reason,
     advance,
 )
 from econe.domain.ports import Transaction
+from econe.domain.reasons import Reason
 from econe.domain.volumes import Volume, VolumeState
 
 # The texts are EC2's own (API reference, StateReason), so that scripts which compare them work.

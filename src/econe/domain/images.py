@@ -5,9 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from econe.domain.reasons import Reason
+
 
 class ImageState(StrEnum):
+    PENDING = "pending"
+    """Its content is on the way into the engine's own store."""
     AVAILABLE = "available"
+    FAILED = "failed"
+    """The engine could not take its content; `state_reason` says why."""
     DEREGISTERED = "deregistered"
 
 
@@ -31,6 +37,16 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
+class Placing:
+    """Where and how an engine with a store of its own shall keep an image; empty: as set."""
+
+    datastore: str = ""
+    type: str = ""
+    format: str = ""
+    driver: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """An uploaded disk. It can be run, and is listed, once it is registered."""
 
@@ -49,5 +65,18 @@ class Image:
     description: str = ""
     architecture: str = "x86_64"
     root_device: str = "/dev/sda1"
+    state_reason: Reason = Reason()
+    engine_ref: str = ""
+    """The engine's own name for it, where the engine keeps images itself."""
+    adopted: bool = False
+    """Made by others in the engine: deregistering hides it here and deletes nothing there."""
+    placing: Placing = Placing()
+    attempts: int = 0
+    """Failed tries of the work plane since the last success."""
+    retry_at: datetime | None = None
+    problem: str = ""
+    """Why it waits, for the operator."""
     version: int = 1
+    shares: tuple[str, ...] = ()
+    """Who may run it beside its owner: account numbers, and `group:<id>` for all of a group."""
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)

@@ -16,6 +16,7 @@ from typing import Final
 from econe.domain.faults import Noun, WrongState
 from econe.domain.hidden import Hidden
 from econe.domain.networks import NetworkInterface
+from econe.domain.reasons import Reason
 from econe.domain.volumes import Volume
 
 
@@ -107,14 +108,6 @@ INTENT_OF: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """EC2's StateReason: a code such as `Client.UserInitiatedShutdown` and its sentence."""
-
-    code: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class MetadataOptions:
     """How the metadata service treats this instance (API reference, InstanceMetadataOptions)."""
 
@@ -179,6 +172,13 @@ class Instance:
     problem: str = ""
     """Why it waits, for the operator (`econe-admin status`)."""
     terminated_at: datetime | None = None
+    at_least: int = 1
+    """How many of its launch must succeed; else all of it is taken back (MinCount)."""
+    vcpus: int = 0
+    memory_mib: int = 0
+    """What the machine has; 0 in rows of old databases, where the type says it."""
+    adopted: bool = False
+    """Made by others in the engine; it appeared here by itself."""
     version: int = 1
     interfaces: tuple[NetworkInterface, ...] = ()
     volumes: tuple[Volume, ...] = ()

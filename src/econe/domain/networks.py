@@ -12,6 +12,8 @@ class Vpc:
     cidr: str
     is_default: bool
     created_at: datetime
+    engine_ref: str = ""
+    """The engine's own network that this stands for; empty where it is made by econe."""
     version: int = 1
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
 
@@ -28,6 +30,8 @@ class Subnet:
     zone: str
     is_default: bool
     created_at: datetime
+    engine_ref: str = ""
+    """The engine's own network that this stands for; empty where it is made by econe."""
     version: int = 1
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
 

@@ -15,14 +15,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from econe.domain.accounts import AccessKey, Account
+from econe.domain.accounts import AccessKey, Account, Limits
 from econe.domain.faults import Broken, Noun, Unavailable
 from econe.domain.hidden import Hidden
-from econe.domain.images import Content, DiskFormat, Image
+from econe.domain.images import Content, DiskFormat, Image, ImageState, Placing
 from econe.domain.instances import Instance
 from econe.domain.keypairs import KeyPair
 from econe.domain.networks import NetworkInterface, SecurityGroup, Subnet, Vpc
 from econe.domain.queries import Key, Page, Query
+from econe.domain.reasons import Reason
+from econe.domain.sizes import Size
 from econe.domain.tags import Tag
 from econe.domain.volumes import Volume
 
@@ -139,6 +141,30 @@ class Instances(Rows[Instance], Protocol):
     def at(self, vpc_id: str, private_ip: str) -> Instance | None:
         """The instance that has this address now (terminated ones have none)."""
 
+    def of_reservation(self, reservation_id: str) -> list[Instance]:
+        """All that were launched together, in order of launch index."""
+
+    def known(self) -> dict[str, "Known"]:
+        """Of all that are not terminated and have a name in the engine: by that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Which of our rows a thing of the engine is, and whose it is."""
+
+    id: str
+    account: str
+
+
+class Sizes(Protocol):
+    """Instance types that the engine has; those of the catalogue have no rows."""
+
+    def all(self) -> list[Size]:
+        """By name and owner."""
+
+    def replace(self, sizes: Iterable[Size]) -> bool:
+        """Make these all that there are. Whether that changed anything."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -183,12 +209,18 @@ class Transaction(Protocol):
     @property
     def security_groups(self) -> Rows[SecurityGroup]: ...
     @property
+    def sizes(self) -> Sizes: ...
+    @property
     def tags(self) -> Tags: ...
     @property
     def tokens(self) -> Tokens: ...
 
     def next_ids(self, prefix: str, count: int = 1) -> Sequence[str]:
         """Fresh ids; a number is never given twice, also after deletes."""
+
+    def claim_id(self, prefix: str, number: int) -> str:
+        """The id with this number if it is greater than all that were ever given, else a fresh
+        one: things that had a number before econe knew them keep it where they can."""
 
     def undo(self) -> None:
         """Let nothing of this transaction be written (DryRun)."""
@@ -313,6 +345,20 @@ class Phase(StrEnum):
     """The guest switched itself off."""
     DIED = "died"
     """It ran, and stopped without guest or econe asking for it (a killed QEMU, a host reboot)."""
+    MOVING = "moving"
+    """Between two of the others; the engine is at work on it, and look() will tell."""
+    FAILED = "failed"
+    """The engine could not bring it up or keep it up, and econe cannot mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenNic:
+    """An interface that the engine gave a machine its address on."""
+
+    mac: str
+    private_ip: str
+    network_ref: str
+    """The engine's name for the network (Subnet.engine_ref)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +370,11 @@ class Seen:
     address: str = ""
     """Where ssh reaches it if not at the private address: `host:port` (user-mode network)."""
     why: str = ""
-    """What is known of why it died, for the operator and the log."""
+    """What is known of why it died or failed, for the operator and the log."""
+    reason: Reason = Reason()
+    """The same as users may read it, where the engine told something that they can use."""
+    nics: tuple[SeenNic, ...] = ()
+    """Where the engine gives addresses (Capabilities.gives_addresses); in order of device index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +385,19 @@ class Capabilities:
     network: str
     """`vpc` (bridges and namespaces), `user` (QEMU's user-mode network) or `none`."""
     graceful_stop: bool = True
+    shared: bool = False
+    """Others command its machines and images too: econe follows what they do (Engine.estate is
+    there), and whatever is asked of a machine takes its time there: look() tells when it is done."""
+    gives_addresses: bool = False
+    """Networks and addresses are the engine's: an instance has them once look() shows them."""
+    keeps_images: bool = False
+    """Content lives in the engine's own store (Engine.images is there)."""
+    keeps_disks: bool = True
+    """Disks have a life of their own. Else they come and go with their machine."""
+    metadata: bool = True
+    """Guests reach econe's metadata service."""
+    console: str = "serial"
+    """What Consoles tells: `serial` output, or only where the screen is (`vnc`)."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Why something cannot be had here, by name: {"kvm": "no vmx or svm flag"}."""
 
@@ -390,7 +453,11 @@ class MachineSpec:
 
 
 class Machines(Protocol):
-    """Where machines really run. See the promises at the top of this module."""
+    """Where machines really run. See the promises at the top of this module.
+
+    Where machines are shared (Capabilities.shared) nothing is done when a method returns, only
+    asked for: the phase is MOVING until it is.
+    """
 
     def ensure(self, spec: MachineSpec) -> str:
         """Define the machine, its disks too, if none carries `spec.id`; otherwise adopt that one.
@@ -399,8 +466,12 @@ class Machines(Protocol):
     def start(self, spec: MachineSpec) -> None:
         """Power it on. Nothing happens if it runs. A halted or died one is started afresh."""
 
-    def shut_down(self, instance_id: str) -> None:
-        """Ask the guest to halt (ACPI) and return at once. May be ignored by the guest."""
+    def shut_down(self, instance_id: str, *, ending: bool = False) -> None:
+        """Ask the guest to halt (ACPI) and return at once. May be ignored by the guest.
+
+        `ending`: the machine is to be destroyed when it has halted, which an engine may take as
+        one request.
+        """
 
     def power_off(self, instance_id: str) -> None:
         """Cut power; afterwards look() says DEFINED. Nothing happens if it is off or absent."""
@@ -414,6 +485,11 @@ class Machines(Protocol):
 
     def forget(self, instance_id: str) -> None:
         """Remove the last records (the console) of a destroyed machine."""
+
+    def ended(self, instance_id: str, ref: str) -> bool:
+        """Whether it is certain that the machine `ref`, which look() does not show as that
+        instance, is no more, or is no longer its account's. Raises EngineBusy where the engine
+        cannot tell now."""
 
     def look(self, instance_ids: Collection[str] | None = None) -> Mapping[str, Seen]:
         """Machines that carry one of our ids, as they are now, by instance id; no caching.
@@ -452,6 +528,132 @@ class Networks(Protocol):
         """The ids of VPCs that are up."""
 
 
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """All that an engine with a store of its own is told of an image."""
+
+    id: str
+    account: str
+    name: str
+    description: str
+    path: Path
+    """The content, as the vault keeps it."""
+    content_format: DiskFormat
+    size_bytes: int
+    architecture: str = "x86_64"
+    placing: Placing = Placing()
+
+
+@dataclass(frozen=True, slots=True)
+class SeenImage:
+    """An image as the engine shows it now."""
+
+    ref: str
+    id: str
+    """Ours, if it was made by ensure(); else empty."""
+    account: str
+    name: str
+    state: ImageState
+    registered: bool
+    """Whether the engine has it marked as a machine image."""
+    public: bool
+    shares: tuple[str, ...]
+    """As Image.shares."""
+    size_bytes: int
+    location: str
+    content_format: DiskFormat
+    created_at: datetime
+    description: str = ""
+    why: str = ""
+    """Why it failed, for the operator."""
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What an older econe kept there."""
+
+
+class Images(Protocol):
+    """Content, where the engine keeps it itself. See the promises at the top of this module."""
+
+    def ensure(self, spec: ImageSpec) -> str:
+        """Hand over the content if no image carries `spec.id`; otherwise adopt that one. The
+        answer is the engine's name for it. look() tells when it is AVAILABLE or FAILED; until then
+        `spec.path` must stay."""
+
+    def look(self) -> Mapping[str, SeenImage]:
+        """All that are ours or marked as machine images, of every account, by the engine's name."""
+
+    def mark(self, ref: str, *, registered: bool) -> None:
+        """Mark it as a machine image, or take the mark away. Nothing happens if it is absent."""
+
+    def remove(self, ref: str) -> None:
+        """Raises EngineBusy while machines need it. Nothing happens if it is absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user of the engine's own."""
+
+    ref: str
+    name: str
+    secret: Hidden[str] | None
+    """What proves them under their name as access key; None where they have no such thing."""
+    enabled: bool
+    groups: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    key_pairs: tuple[tuple[str, str], ...] = ()
+    """(name, OpenSSH public key) that an older econe kept there."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedNetwork:
+    """A network of the engine's on which users may have machines."""
+
+    ref: str
+    name: str
+    cidr: str
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A machine that is in the engine and that no row of ours knows."""
+
+    ref: str
+    account: str
+    name: str
+    seen: Seen
+    instance_type: str
+    vcpus: int
+    memory_mib: int
+    launched_at: datetime
+    root_gib: int = 1
+    image_ref: str = ""
+    key_name: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+class Estate(Protocol):
+    """What an engine that others use too has of its own, for the store to know (reconcile/census).
+
+    Raises EngineBusy where it cannot be had now.
+    """
+
+    def people(self) -> Sequence[Person]:
+        """All users who may be served. One that is not among them is gone."""
+
+    def sizes(self) -> Sequence[Size]: ...
+
+    def networks(self) -> Sequence[OfferedNetwork]: ...
+
+    def strangers(self) -> Sequence[Stranger]:
+        """As of the last Machines.look() of all: no call to the engine."""
+
+
+class Register(Protocol):
+    """What the store knows of the engine's machines: by the engine's name, read afresh."""
+
+    def __call__(self) -> Mapping[str, Known]: ...
+
+
 class Engine(Protocol):
     """One way to run machines: all its ports, and its life."""
 
@@ -465,6 +667,13 @@ class Engine(Protocol):
     def networks(self) -> Networks: ...
     @property
     def consoles(self) -> Consoles: ...
+    @property
+    def images(self) -> Images | None:
+        """Of an engine that keeps images itself."""
+
+    @property
+    def estate(self) -> Estate | None:
+        """Of an engine that others use too."""
 
     def open(self, changed: "Poke") -> None:
         """Find what is there and begin to watch it; `changed()` is called when something moves."""

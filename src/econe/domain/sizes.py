@@ -10,6 +10,10 @@ class Size:
     name: str
     vcpus: int
     memory_mib: int
+    owner: str = ""
+    """The account that alone may use it; empty: all may."""
+    engine_ref: str = ""
+    """The engine's own template that makes such a machine; empty: the figures are all."""
 
     @property
     def family(self) -> str:

@@ -8,6 +8,10 @@ them afresh whenever they differ.
 from typing import Final
 
 _STATES: Final = "'pending','running','shutting-down','terminated','stopping','stopped'"
+_IMAGE_STATES: Final = (
+    "'pending','available','invalid','deregistered','transient','failed','error','disabled'"
+)
+"""All that EC2 has (API reference, Image)."""
 
 STEPS: Final[tuple[tuple[str, ...], ...]] = (
     # 1: the first schema
@@ -195,6 +199,86 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
             created_at TEXT NOT NULL,
             PRIMARY KEY (account, action, token))""",
         "CREATE INDEX tokens_old ON tokens (created_at)",
+    ),
+    # 2: engines that have users, types, networks and images of their own
+    (
+        "ALTER TABLE accounts ADD COLUMN engine_ref TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE accounts ADD COLUMN group_refs TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE accounts ADD COLUMN limit_instances INTEGER",
+        "ALTER TABLE accounts ADD COLUMN limit_vcpus INTEGER",
+        "ALTER TABLE accounts ADD COLUMN limit_memory_mib INTEGER",
+        "ALTER TABLE accounts ADD COLUMN limit_images INTEGER",
+        "ALTER TABLE accounts ADD COLUMN limit_storage_gib INTEGER",
+        "CREATE UNIQUE INDEX accounts_ref ON accounts (engine_ref) WHERE engine_ref <> ''",
+        """ALTER TABLE access_keys ADD COLUMN is_password INTEGER NOT NULL DEFAULT 0
+            CHECK (is_password IN (0, 1))""",
+        "UPDATE access_keys SET is_password = 1 WHERE access_key IN (SELECT name FROM accounts)",
+        # SQLite cannot change a CHECK: the table is made anew.
+        f"""CREATE TABLE images_2 (
+            id TEXT NOT NULL PRIMARY KEY,
+            account TEXT NOT NULL REFERENCES accounts (number),
+            name TEXT NOT NULL,
+            location TEXT NOT NULL,
+            disk_format TEXT NOT NULL CHECK (disk_format IN ('raw', 'qcow2')),
+            size_bytes INTEGER NOT NULL CHECK (size_bytes > 0),
+            created_at TEXT NOT NULL,
+            registered INTEGER NOT NULL CHECK (registered IN (0, 1)),
+            state TEXT NOT NULL CHECK (state IN ({_IMAGE_STATES})),
+            public INTEGER NOT NULL CHECK (public IN (0, 1)),
+            description TEXT NOT NULL,
+            architecture TEXT NOT NULL,
+            root_device TEXT NOT NULL,
+            state_reason_code TEXT NOT NULL,
+            state_reason_message TEXT NOT NULL,
+            engine_ref TEXT NOT NULL,
+            adopted INTEGER NOT NULL CHECK (adopted IN (0, 1)),
+            placing_datastore TEXT NOT NULL,
+            placing_type TEXT NOT NULL,
+            placing_format TEXT NOT NULL,
+            placing_driver TEXT NOT NULL,
+            attempts INTEGER NOT NULL,
+            retry_at TEXT,
+            problem TEXT NOT NULL,
+            version INTEGER NOT NULL)""",
+        """INSERT INTO images_2 SELECT id, account, name, location, disk_format, size_bytes,
+            created_at, registered, state, public, description, architecture, root_device,
+            '', '', '', 0, '', '', '', '', 0, NULL, '', version FROM images""",
+        "DROP TABLE images",
+        "ALTER TABLE images_2 RENAME TO images",
+        "CREATE INDEX images_of ON images (account, id, version)",
+        """CREATE UNIQUE INDEX images_name ON images (account, name)
+            WHERE state IN ('available', 'pending')""",
+        "CREATE INDEX images_public ON images (id) WHERE public = 1",
+        "CREATE INDEX images_at ON images (location)",
+        "CREATE INDEX images_ref ON images (engine_ref) WHERE engine_ref <> ''",
+        # The triggers of a table go with it; another text makes dialect.py make them afresh.
+        "UPDATE meta SET value = x'00' WHERE name = 'triggers'",
+        """CREATE TABLE image_shares (
+            image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+            grantee TEXT NOT NULL CHECK (grantee <> ''),
+            PRIMARY KEY (image_id, grantee))""",
+        "CREATE INDEX image_shares_with ON image_shares (grantee, image_id)",
+        """CREATE TABLE instance_types (
+            owner TEXT NOT NULL,
+            name TEXT NOT NULL CHECK (name <> ''),
+            vcpus INTEGER NOT NULL CHECK (vcpus > 0),
+            memory_mib INTEGER NOT NULL CHECK (memory_mib > 0),
+            engine_ref TEXT NOT NULL,
+            PRIMARY KEY (owner, name))""",
+        "ALTER TABLE instances ADD COLUMN at_least INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE instances ADD COLUMN vcpus INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE instances ADD COLUMN memory_mib INTEGER NOT NULL DEFAULT 0",
+        """ALTER TABLE instances ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0
+            CHECK (adopted IN (0, 1))""",
+        "CREATE INDEX instances_ref ON instances (engine_ref) WHERE engine_ref <> ''",
+        "CREATE INDEX instances_reservation ON instances (reservation_id)",
+        "ALTER TABLE vpcs ADD COLUMN engine_ref TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE subnets ADD COLUMN engine_ref TEXT NOT NULL DEFAULT ''",
+        # A network that the engine has is the default one of many accounts.
+        "DROP INDEX vpcs_default_cidr",
+        """CREATE UNIQUE INDEX vpcs_default_cidr ON vpcs (cidr)
+            WHERE is_default = 1 AND engine_ref = ''""",
+        """CREATE UNIQUE INDEX vpcs_ref ON vpcs (account, engine_ref) WHERE engine_ref <> ''""",
     ),
 )
 

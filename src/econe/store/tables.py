@@ -13,8 +13,8 @@ def _text(name: str, *, null: bool = False, key: bool = False) -> Column[str]:
     return Column(name, Text, nullable=null, primary_key=key)
 
 
-def _number(name: str) -> Column[int]:
-    return Column(name, Integer, nullable=False)
+def _number(name: str, *, null: bool = False) -> Column[int]:
+    return Column(name, Integer, nullable=null)
 
 
 def _bytes(name: str, *, null: bool = False) -> Column[bytes]:
@@ -32,6 +32,13 @@ accounts = Table(
     _text("name"),
     _text("created_at"),
     _number("enabled"),
+    _text("engine_ref"),
+    _text("group_refs"),
+    _number("limit_instances", null=True),
+    _number("limit_vcpus", null=True),
+    _number("limit_memory_mib", null=True),
+    _number("limit_images", null=True),
+    _number("limit_storage_gib", null=True),
 )
 
 access_keys = Table(
@@ -42,6 +49,7 @@ access_keys = Table(
     _bytes("sealed"),
     _text("created_at"),
     _number("enabled"),
+    _number("is_password"),
 )
 
 images = Table(
@@ -60,7 +68,35 @@ images = Table(
     _text("description"),
     _text("architecture"),
     _text("root_device"),
+    _text("state_reason_code"),
+    _text("state_reason_message"),
+    _text("engine_ref"),
+    _number("adopted"),
+    _text("placing_datastore"),
+    _text("placing_type"),
+    _text("placing_format"),
+    _text("placing_driver"),
+    _number("attempts"),
+    _text("retry_at", null=True),
+    _text("problem"),
     _number("version"),
+)
+
+image_shares = Table(
+    "image_shares",
+    metadata,
+    _text("image_id", key=True),
+    _text("grantee", key=True),
+)
+
+instance_types = Table(
+    "instance_types",
+    metadata,
+    _text("owner", key=True),
+    _text("name", key=True),
+    _number("vcpus"),
+    _number("memory_mib"),
+    _text("engine_ref"),
 )
 
 key_pairs = Table(
@@ -84,6 +120,7 @@ vpcs = Table(
     _text("cidr"),
     _number("is_default"),
     _text("created_at"),
+    _text("engine_ref"),
     _number("version"),
 )
 
@@ -97,6 +134,7 @@ subnets = Table(
     _text("zone"),
     _number("is_default"),
     _text("created_at"),
+    _text("engine_ref"),
     _number("version"),
 )
 
@@ -151,6 +189,10 @@ instances = Table(
     _text("retry_at", null=True),
     _text("problem"),
     _text("terminated_at", null=True),
+    _number("at_least"),
+    _number("vcpus"),
+    _number("memory_mib"),
+    _number("adopted"),
     _number("settled"),
     _number("version"),
     _bytes("user_data", null=True),

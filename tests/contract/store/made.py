@@ -6,7 +6,8 @@ from typing import Any
 from econe.domain.accounts import AccessKey, Account
 from econe.domain.hidden import Hidden
 from econe.domain.images import DiskFormat, Image, ImageState
-from econe.domain.instances import Instance, InstanceState, MetadataOptions, Reason
+from econe.domain.instances import Instance, InstanceState, MetadataOptions
+from econe.domain.reasons import Reason
 from econe.domain.keypairs import KeyPair
 from econe.domain.networks import NetworkInterface, SecurityGroup, Subnet, Vpc
 from econe.domain.ports import Transaction

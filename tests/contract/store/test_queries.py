@@ -10,7 +10,8 @@ from tests.contract.store import made
 from tests.contract.store.conftest import Stand
 from tests.contract.store.made import HELEN, JOHN, NOW, later
 
-from econe.domain.instances import InstanceState, MetadataOptions, Reason
+from econe.domain.instances import InstanceState, MetadataOptions
+from econe.domain.reasons import Reason
 from econe.domain.ports import Rows, Store, Transaction
 from econe.domain.queries import Criterion, Query
 from econe.domain.tags import Tag
