@@ -39,6 +39,10 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "work.watch_every_s": (0.01, 3600),
     "work.workers": (1, 256),
     "qemu.uid_base": (1000, 2_000_000_000),
+    "opennebula.timeout_s": (0.1, 600),
+    "opennebula.users_every_s": (0.1, 60),
+    "opennebula.look_every_s": (0.1, 3600),
+    "opennebula.cpu_per_vcpu": (0.01, 1),
 }
 """Least and most. Numbers not listed here may be anything from 0."""
 
@@ -46,6 +50,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "engine": ("qemu", "simulator", "opennebula"),
     "qemu.accelerator": ("auto", "kvm", "tcg"),
     "qemu.network": ("auto", "vpc", "user"),
+    "opennebula.upload_by": ("auto", "path", "url"),
 }
 
 

@@ -137,6 +137,57 @@ class Simulator:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Opennebula:
+    """The OpenNebula engine."""
+
+    endpoint: str = "http://127.0.0.1:2633/RPC2"
+    """Where oned answers XML-RPC."""
+    credentials: Path = Path("/var/lib/one/.one/ec2_auth")
+    """File with `user:secret` of the service account: driver server_cipher, group oneadmin."""
+    timeout_s: float = 15.0
+    """Longest time that a call may take, from its first byte to its last."""
+    users_every_s: float = 30.0
+    """Time between readings of users, types, networks and images; a changed password or a disabled
+    user counts after at most so long."""
+    trust_users_s: float = 3600.0
+    """How long what was last read of users is believed while oned does not answer."""
+    look_every_s: float = 10.0
+    """Longest time that what others do to machines can go unnoticed."""
+    password_keys: bool = True
+    """Whether user name and password hash are a key pair. If not, only keys of econe-admin are."""
+    auth_drivers: tuple[str, ...] = ("core",)
+    """Authentication drivers whose stored password is a secret. That of x509 and public is not."""
+    adopt_machines: bool = True
+    """Whether machines that users made by other means appear as instances."""
+    datastore: str = "1"
+    """Image datastore for uploads, by id or name."""
+    image_type: str = "OS"
+    """Type of uploaded images."""
+    image_driver: str = ""
+    """DRIVER of uploaded images; empty: the datastore decides."""
+    image_prefix: str = ""
+    """DEV_PREFIX of uploaded images (vd, sd); empty: oned decides."""
+    upload_by: str = "auto"
+    """path: oned reads uploads from upload_path; url: it fetches them from upload_url. auto takes
+    path where the endpoint is on this machine."""
+    upload_path: Path = Path("/var/tmp/econe")  # noqa: S108 - what oned's datastores take by default
+    """Directory for uploads on their way. It must be among SAFE_DIRS of the datastore."""
+    upload_url: str = ""
+    """This server as oned's hosts reach it, such as http://econe.example:4567."""
+    network: str = ""
+    """Virtual network of machines whose launch names no subnet, by id or name. Empty: the one with
+    the lowest id."""
+    networks: tuple[str, ...] = ()
+    """Further virtual networks that appear as subnets, by id or name."""
+    catalogue: bool = True
+    """Whether the built-in instance types can be had beside VM templates with EC2_INSTANCE_TYPE."""
+    cpu_per_vcpu: float = 1.0
+    """CPU (share of a physical one) for each virtual CPU of a built-in type."""
+    graphics: bool = True
+    """Whether machines of built-in types have a VNC console."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     state: Path = field(default_factory=default_state)
     """Directory of everything that lasts."""
@@ -147,4 +198,5 @@ class Settings:
     images: Images = field(default_factory=Images)
     work: Work = field(default_factory=Work)
     qemu: Qemu = field(default_factory=Qemu)
+    opennebula: Opennebula = field(default_factory=Opennebula)
     simulator: Simulator = field(default_factory=Simulator)

@@ -25,7 +25,9 @@ EVENT_OF = {
 }
 REPORTS = {*EVENT_OF, M.SAY_REBOOTED}
 
-CASES = [(state, phase) for state in S for phase in (None, *P)]
+OF_OTHERS = {P.MOVING, P.FAILED}
+"""Phases that only shared machines have."""
+CASES = [(state, phase) for state in S for phase in (None, *P) if phase not in OF_OTHERS]
 
 
 def row(state: InstanceState, **changes: object) -> Instance:

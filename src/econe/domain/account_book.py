@@ -146,6 +146,7 @@ def _put_password(tx: Transaction, account: Account, password: str, now: datetim
         account=account.number,
         secrets=tuple(Hidden(made.hexdigest()) for made in hashes),
         created_at=now,
+        is_password=True,
     )
     present = tx.access_keys.get(account.name)
     if present is None:

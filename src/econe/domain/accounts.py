@@ -6,7 +6,6 @@ from typing import Final
 
 from econe.domain.hidden import Hidden
 
-
 FIRST_NUMBER: Final = 10**11
 """Smallest of 12 digits: programs that take it for a number must not shorten it."""
 

@@ -387,7 +387,7 @@ class Capabilities:
     graceful_stop: bool = True
     shared: bool = False
     """Others command its machines and images too: econe follows what they do (Engine.estate is
-    there), and whatever is asked of a machine takes its time there: look() tells when it is done."""
+    there). What is asked of a machine takes its time there: look() tells when it is done."""
     gives_addresses: bool = False
     """Networks and addresses are the engine's: an instance has them once look() shows them."""
     keeps_images: bool = False
@@ -411,10 +411,14 @@ class NetworkSpec:
     subnet_id: str
     subnet_cidr: str
     is_default: bool
+    engine_ref: str = ""
+    """The engine's own network that it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class NicSpec:
+    """Without id and addresses where the engine gives those (Capabilities.gives_addresses)."""
+
     interface_id: str
     mac: str
     private_ip: str
@@ -450,6 +454,11 @@ class MachineSpec:
     key_name: str | None = None
     public_key: str | None = None
     user_data: Hidden[bytes] | None = None
+    image_ref: str = ""
+    """The engine's own name for the image, where it keeps images itself."""
+    template_ref: str = ""
+    """The engine's own template for the type (Size.engine_ref); empty: vcpus and memory say all."""
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 class Machines(Protocol):

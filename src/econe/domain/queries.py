@@ -36,7 +36,9 @@ class Query:
     account: str | None = None
     """Rows of this account only."""
     viewer: str | None = None
-    """For images: rows of this account, and public ones."""
+    """For images: rows of this account, public ones, and those shared with it."""
+    viewer_groups: tuple[str, ...] = ()
+    """What else in Image.shares means the viewer: `group:<id>` for each of its groups."""
     ids: tuple[str, ...] | None = None
     criteria: tuple[Criterion, ...] = ()
     after: str | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +51,28 @@ CATALOGUE: Mapping[str, Size] = MappingProxyType(
         )
     }
 )
+
+
+class _Known(Protocol):
+    def all(self) -> list[Size]: ...
+
+
+class _Transaction(Protocol):
+    @property
+    def sizes(self) -> _Known: ...
+
+
+def sizes_of(tx: _Transaction, account: str, catalogue: Mapping[str, Size]) -> Mapping[str, Size]:
+    """What the account may choose from, by name.
+
+    A type that all may use wins over one of the account's own, and that over the catalogue: nobody
+    can shadow what the operator offers, neither for others nor for themselves.
+    """
+    own: dict[str, Size] = {}
+    shared: dict[str, Size] = {}
+    for size in tx.sizes.all():
+        if not size.owner:
+            shared[size.name] = size
+        elif size.owner == account:
+            own[size.name] = size
+    return {**catalogue, **own, **shared}

@@ -146,6 +146,8 @@ class Asked:
 def read_query(query: Query) -> tuple[Shape, dict[str, Any]]:
     """The query's shape and the parameters of its statement."""
     given: dict[str, Any] = {"account": query.account, "viewer": query.viewer, "after": query.after}
+    if query.viewer is not None:
+        given["grantees"] = DIALECT.many((query.viewer, *query.viewer_groups))
     if query.ids is not None:
         given["ids"] = DIALECT.many(query.ids)
     if query.limit is not None:
@@ -208,8 +210,14 @@ def listing(noun: Noun[Any], shape: Shape) -> Statement:
     if shape.viewer:
         public = noun.table.c.public == literal_column("1")
         others = noun.table.c.account != bindparam("viewer")
-        # Two arms that each follow an index and are merged; an OR would look at every row.
-        fits = union_all(fits, _arm(noun, shape, "").where(public, others))
+        shares = tables.image_shares.c
+        shared = select(shares.image_id).where(DIALECT.one_of(shares.grantee, "grantees"))
+        # Arms that each follow an index and are merged; an OR would look at every row.
+        fits = union_all(
+            fits,
+            _arm(noun, shape, "").where(public, others),
+            _arm(noun, shape, "").where(~public, others, noun.table.c.id.in_(shared)),
+        )
     fits = fits.order_by(literal_column("id"))
     return Statement(fits.limit(bindparam("limit")) if shape.limit else fits)
 

@@ -120,14 +120,20 @@ class Sqlite:
         kept = connection.execute("SELECT value FROM meta WHERE name = 'triggers'").fetchone()
         if kept and kept[0] == mark:
             return
+        self.drop_triggers(connection)
+        for _, ddl in wanted:
+            connection.execute(ddl)
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('triggers', ?)", (mark,))
+
+    def drop_triggers(self, connection: sqlite3.Connection) -> None:
+        """A table that a trigger speaks of can neither be dropped nor renamed. make_triggers
+        makes them again. Inside a writing transaction, once there is a schema."""
         present = connection.execute(
             "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name GLOB 'version_*'"
         ).fetchall()
         for (name,) in present:
             connection.execute(f"DROP TRIGGER {name}")
-        for _, ddl in wanted:
-            connection.execute(ddl)
-        connection.execute("INSERT OR REPLACE INTO meta VALUES ('triggers', ?)", (mark,))
+        connection.execute("DELETE FROM meta WHERE name = 'triggers'")
 
     # --- errors
 

@@ -1,11 +1,11 @@
 """Accounts, access keys, and the answers kept under client tokens."""
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from econe.domain.accounts import AccessKey, Account
+from econe.domain.accounts import AccessKey, Account, Limits
 from econe.domain.ports import Answered, Stale
 from econe.store import tables
 from econe.store.mapping import read_moment, write_moment
@@ -13,19 +13,52 @@ from econe.store.sealing import Seal
 from econe.store.statements import Session, Statement
 
 _A: Final = tables.accounts.c
-_ACCOUNT: Final = select(_A.number, _A.name, _A.created_at, _A.enabled)
+_ACCOUNT: Final = select(
+    _A.number,
+    _A.name,
+    _A.created_at,
+    _A.enabled,
+    _A.engine_ref,
+    _A.group_refs,
+    _A.limit_instances,
+    _A.limit_vcpus,
+    _A.limit_memory_mib,
+    _A.limit_images,
+    _A.limit_storage_gib,
+)
 _ACCOUNT_BY_NUMBER: Final = Statement(_ACCOUNT.where(_A.number == bindparam("row_id")))
 _ACCOUNT_BY_NAME: Final = Statement(_ACCOUNT.where(_A.name == bindparam("name")))
 _ACCOUNTS: Final = Statement(_ACCOUNT.order_by(_A.created_at, _A.number))
 _ADD_ACCOUNT: Final = Statement(insert(tables.accounts), [column.name for column in _A])
 _SAVE_ACCOUNT: Final = Statement(
-    update(tables.accounts).where(_A.number == bindparam("row_id")), ["name", "enabled"]
+    update(tables.accounts).where(_A.number == bindparam("row_id")),
+    [column.name for column in _A if column.name not in ("number", "created_at")],
 )
 
 
-def _account(row: tuple[str, str, str, int]) -> Account:
-    number, name, created_at, enabled = row
-    return Account(number, name, read_moment(created_at), bool(enabled))
+def _account(row: tuple[Any, ...]) -> Account:
+    number, name, created_at, enabled, engine_ref, groups, *limits = row
+    return Account(
+        number,
+        name,
+        read_moment(created_at),
+        bool(enabled),
+        engine_ref,
+        tuple(groups.split()),
+        Limits(*limits),
+    )
+
+
+def _values(account: Account) -> dict[str, Any]:
+    """All that may change."""
+    limits = {f"limit_{name}": getattr(account.limits, name) for name in Limits.__slots__}
+    return {
+        "name": account.name,
+        "enabled": int(account.enabled),
+        "engine_ref": account.engine_ref,
+        "group_refs": " ".join(account.groups),
+        **limits,
+    }
 
 
 class AccountRows:
@@ -48,24 +81,21 @@ class AccountRows:
     def add(self, account: Account) -> None:
         given = {
             "number": account.number,
-            "name": account.name,
             "created_at": write_moment(account.created_at),
-            "enabled": int(account.enabled),
+            **_values(account),
         }
         self._session.run(_ADD_ACCOUNT, given)
 
     def save(self, account: Account) -> None:
-        given = {
-            "row_id": account.number,
-            "name": account.name,
-            "enabled": int(account.enabled),
-        }
+        given = {"row_id": account.number, **_values(account)}
         if self._session.run(_SAVE_ACCOUNT, given).rowcount != 1:
             raise Stale(f"account {account.number} is gone")
 
 
 _K: Final = tables.access_keys.c
-_KEY: Final = select(_K.access_key, _K.account, _K.sealed, _K.created_at, _K.enabled)
+_KEY: Final = select(
+    _K.access_key, _K.account, _K.sealed, _K.created_at, _K.enabled, _K.is_password
+)
 _KEY_BY_NAME: Final = Statement(_KEY.where(_K.access_key == bindparam("row_id")))
 _KEYS_OF: Final = Statement(
     _KEY.where(_K.account == bindparam("account")).order_by(_K.created_at, _K.access_key)
@@ -99,6 +129,7 @@ class AccessKeyRows:
             "sealed": self._seal.close(key.access_key, key.secrets),
             "created_at": write_moment(key.created_at),
             "enabled": int(key.enabled),
+            "is_password": int(key.is_password),
         }
         self._session.run(_ADD_KEY, given)
 
@@ -114,14 +145,15 @@ class AccessKeyRows:
     def remove(self, access_key: str) -> None:
         self._session.run(_REMOVE_KEY, {"row_id": access_key})
 
-    def _key(self, row: tuple[str, str, bytes, str, int]) -> AccessKey:
-        access_key, account, sealed, created_at, enabled = row
+    def _key(self, row: tuple[str, str, bytes, str, int, int]) -> AccessKey:
+        access_key, account, sealed, created_at, enabled, is_password = row
         return AccessKey(
             access_key=access_key,
             account=account,
             secrets=self._seal.open(access_key, sealed),
             created_at=read_moment(created_at),
             enabled=bool(enabled),
+            is_password=bool(is_password),
         )
 
 

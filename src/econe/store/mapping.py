@@ -2,7 +2,7 @@
 
 A field is one column of its name; a nested dataclass is one column for each of its fields
 (`state_reason.code` is `state_reason_code`). Fields that have rows of their own (tags, groups,
-interfaces, volumes) are left to the caller.
+shares, interfaces, volumes) are left to the caller.
 """
 
 import types
@@ -19,7 +19,7 @@ from econe.store.statements import DIALECT
 
 Row = TypeVar("Row")
 
-ELSEWHERE: Final = frozenset({"tags", "groups", "interfaces", "volumes"})
+ELSEWHERE: Final = frozenset({"tags", "groups", "interfaces", "volumes", "shares"})
 
 _Convert = Callable[[Any], Any]
 

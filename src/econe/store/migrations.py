@@ -251,8 +251,6 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX images_public ON images (id) WHERE public = 1",
         "CREATE INDEX images_at ON images (location)",
         "CREATE INDEX images_ref ON images (engine_ref) WHERE engine_ref <> ''",
-        # The triggers of a table go with it; another text makes dialect.py make them afresh.
-        "UPDATE meta SET value = x'00' WHERE name = 'triggers'",
         """CREATE TABLE image_shares (
             image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
             grantee TEXT NOT NULL CHECK (grantee <> ''),

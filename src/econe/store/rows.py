@@ -23,7 +23,7 @@ from econe.domain.images import Image
 from econe.domain.instances import Instance, InstanceState
 from econe.domain.keypairs import KeyPair
 from econe.domain.networks import NetworkInterface, SecurityGroup, Subnet, Vpc
-from econe.domain.ports import Stale
+from econe.domain.ports import Known, Stale
 from econe.domain.queries import Key, Page, Query
 from econe.domain.volumes import Volume
 from econe.store import criteria, tables
@@ -252,6 +252,48 @@ class InterfaceRows(TableRows[NetworkInterface]):
         return made
 
 
+_SHARES_OF: Final = Statement(
+    select(*tables.image_shares.c)
+    .where(DIALECT.one_of(tables.image_shares.c.image_id, "ids"))
+    .order_by(tables.image_shares.c.grantee)
+)
+_DROP_SHARES: Final = Statement(
+    delete(tables.image_shares).where(tables.image_shares.c.image_id == bindparam("row_id"))
+)
+
+
+class ImageRows(TableRows[Image]):
+    """Images, with those whom they are shared with: as InterfaceRows has groups."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, IMAGES)
+
+    def add(self, row: Image) -> None:
+        super().add(row)
+        self._add_shares(row)
+
+    def save(self, row: Image) -> Image:
+        saved = super().save(row)
+        self._session.run(_DROP_SHARES, {"row_id": row.id})
+        self._add_shares(row)
+        return saved
+
+    def _add_shares(self, row: Image) -> None:
+        for grantee in row.shares:
+            given = {"image_id": row.id, "grantee": grantee}
+            self._session.run(_inserting(tables.image_shares), given)
+
+    def _parts(self, ids: Sequence[str]) -> Mapping[str, dict[str, Any]]:
+        made = super()._parts(ids)
+        shares: dict[str, list[str]] = {row_id: [] for row_id in ids}
+        if ids:
+            for row_id, grantee in self._session.rows(_SHARES_OF, {"ids": DIALECT.many(ids)}):
+                shares[row_id].append(grantee)
+        for row_id, fields in made.items():
+            fields["shares"] = tuple(shares[row_id])
+        return made
+
+
 _I: Final = tables.instances.c
 _OLDEST_FIRST: Final[tuple[ColumnElement[Any], ...]] = (
     sql.coalesce(_I.asked_at, _I.launched_at),
@@ -270,6 +312,16 @@ _TERMINATED_BEFORE: Final = Statement(
     select(_I.id)
     .where(_I.state == literal_column(f"'{_TERMINATED}'"), _I.terminated_at < bindparam("moment"))
     .order_by(_I.terminated_at, _I.id)
+)
+_OF_RESERVATION: Final = Statement(
+    select(_I.id)
+    .where(_I.reservation_id == bindparam("reservation_id"))
+    .order_by(_I.launch_index, _I.id)
+)
+_KNOWN: Final = Statement(
+    select(_I.engine_ref, _I.id, _I.account).where(
+        _NOT_TERMINATED, _I.engine_ref != literal_column("''")
+    )
 )
 _AT: Final = Statement(
     select(_I.id)
@@ -297,6 +349,14 @@ class InstanceRows(TableRows[Instance]):
     def terminated_before(self, moment: datetime) -> list[str]:
         rows = self._session.rows(_TERMINATED_BEFORE, {"moment": write_moment(moment)})
         return [row[0] for row in rows]
+
+    def of_reservation(self, reservation_id: str) -> list[Instance]:
+        found = self._session.rows(_OF_RESERVATION, {"reservation_id": reservation_id})
+        return self.many(row[0] for row in found)
+
+    def known(self) -> dict[str, Known]:
+        rows = self._session.rows(_KNOWN)
+        return {ref: Known(row_id, account) for ref, row_id, account in rows}
 
     def at(self, vpc_id: str, private_ip: str) -> Instance | None:
         found = self._session.row(_AT, {"vpc_id": vpc_id, "private_ip": private_ip})

@@ -103,6 +103,8 @@ def migrate(connection: sqlite3.Connection, upto: int = migrations.VERSION) -> N
             f"the database is of version {version} and this program knows only up to "
             f"{migrations.VERSION}: it was used by a newer econe"
         )
+    if 0 < version < upto:
+        DIALECT.drop_triggers(connection)
     for step in migrations.STEPS[version:upto]:
         for statement in step:
             connection.execute(statement)

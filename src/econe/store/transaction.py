@@ -7,14 +7,14 @@ from sqlalchemy import bindparam
 from sqlalchemy.dialects.sqlite import insert
 
 from econe.domain.ids import write_id
-from econe.domain.images import Image
 from econe.domain.keypairs import KeyPair
 from econe.domain.networks import SecurityGroup, Subnet, Vpc
 from econe.domain.volumes import Volume
 from econe.store import rows, tables
 from econe.store.identity import AccessKeyRows, AccountRows, TokenRows
-from econe.store.rows import InstanceRows, InterfaceRows, TableRows
+from econe.store.rows import ImageRows, InstanceRows, InterfaceRows, TableRows
 from econe.store.sealing import Seal
+from econe.store.sizes import SizeRows
 from econe.store.statements import Session, Statement
 from econe.store.tagging import TagRows
 
@@ -23,6 +23,17 @@ _COUNT: Final = Statement(
     insert(tables.counters)
     .values(prefix=bindparam("prefix"), last=bindparam("count"))
     .on_conflict_do_update(index_elements=[_C.prefix], set_={"last": _C.last + bindparam("count")})
+    .returning(_C.last)
+)
+_CLAIM: Final = Statement(
+    # No row comes back where a number at least as great was given before.
+    insert(tables.counters)
+    .values(prefix=bindparam("prefix"), last=bindparam("number"))
+    .on_conflict_do_update(
+        index_elements=[_C.prefix],
+        set_={"last": bindparam("number")},
+        where=_C.last < bindparam("number"),
+    )
     .returning(_C.last)
 )
 
@@ -43,8 +54,8 @@ class DatabaseTransaction:
         return AccessKeyRows(self._session, self._seal)
 
     @property
-    def images(self) -> TableRows[Image]:
-        return TableRows(self._session, rows.IMAGES)
+    def images(self) -> ImageRows:
+        return ImageRows(self._session)
 
     @property
     def instances(self) -> InstanceRows:
@@ -75,6 +86,10 @@ class DatabaseTransaction:
         return TableRows(self._session, rows.SECURITY_GROUPS)
 
     @property
+    def sizes(self) -> SizeRows:
+        return SizeRows(self._session)
+
+    @property
     def tags(self) -> TagRows:
         return TagRows(self._session)
 
@@ -88,6 +103,10 @@ class DatabaseTransaction:
         row = self._session.row(_COUNT, {"prefix": prefix, "count": count})
         last: int = row[0]
         return [write_id(prefix, number) for number in range(last - count + 1, last + 1)]
+
+    def claim_id(self, prefix: str, number: int) -> str:
+        row = self._session.row(_CLAIM, {"prefix": prefix, "number": number})
+        return write_id(prefix, row[0]) if row else self.next_ids(prefix)[0]
 
     def undo(self) -> None:
         self.undone = True

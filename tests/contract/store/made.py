@@ -7,10 +7,10 @@ from econe.domain.accounts import AccessKey, Account
 from econe.domain.hidden import Hidden
 from econe.domain.images import DiskFormat, Image, ImageState
 from econe.domain.instances import Instance, InstanceState, MetadataOptions
-from econe.domain.reasons import Reason
 from econe.domain.keypairs import KeyPair
 from econe.domain.networks import NetworkInterface, SecurityGroup, Subnet, Vpc
 from econe.domain.ports import Transaction
+from econe.domain.reasons import Reason
 from econe.domain.volumes import Volume, VolumeState
 
 NOW = datetime(2026, 11, 23, 16, 0, 0, 123456, tzinfo=UTC)

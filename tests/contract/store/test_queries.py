@@ -11,9 +11,9 @@ from tests.contract.store.conftest import Stand
 from tests.contract.store.made import HELEN, JOHN, NOW, later
 
 from econe.domain.instances import InstanceState, MetadataOptions
-from econe.domain.reasons import Reason
 from econe.domain.ports import Rows, Store, Transaction
 from econe.domain.queries import Criterion, Query
+from econe.domain.reasons import Reason
 from econe.domain.tags import Tag
 from econe.domain.volumes import VolumeState
 

@@ -33,6 +33,8 @@ class Simulator:
         self.disks = SimulatedDisks(self.world)
         self.networks = SimulatedNetworks(self.world)
         self.consoles = SimulatedConsoles(self.world)
+        self.images = None
+        self.estate = None
 
     def open(self, changed: Poke) -> None:
         self._closed.clear()
@@ -78,7 +80,7 @@ class SimulatedMachines:
                     "The network does not know this machine.", hidden=nic.interface_id
                 )
 
-    def shut_down(self, instance_id: str) -> None:
+    def shut_down(self, instance_id: str, *, ending: bool = False) -> None:  # noqa: ARG002 - halting is all
         with self._world.script.call("machines.shut_down"), self._world.lock:
             machine = self._world.machines.get(instance_id)
             if machine is not None and not machine.deaf:
@@ -102,6 +104,9 @@ class SimulatedMachines:
     def forget(self, instance_id: str) -> None:
         with self._world.script.call("machines.forget"), self._world.lock:
             self._world.consoles.pop(instance_id, None)
+
+    def ended(self, instance_id: str, ref: str) -> bool:  # noqa: ARG002 - nothing else is told of
+        return True
 
     def look(self, instance_ids: Collection[str] | None = None) -> Mapping[str, Seen]:
         with self._world.script.call("machines.look"), self._world.lock:
