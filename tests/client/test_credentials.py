@@ -49,6 +49,12 @@ def test_one_auth_is_split_at_the_first_colon_and_the_password_hashed(tmp_path, 
     pair = found(ONE_AUTH=str(file))
     assert pair.access_key == "helen"
     assert pair.secret_key == hashlib.sha256("pass:wörd".encode()).hexdigest()
+    assert pair.older_secret == hashlib.sha1("pass:wörd".encode()).hexdigest()
+
+
+def test_only_one_auth_has_two_secrets():
+    assert found("a", "s").older_secret == found(**EC2).older_secret == ""
+    assert found(**AWS).older_secret == ""
 
 
 @pytest.mark.parametrize("content", [b"", b"helen", b"helen:", b":p", b"helen:p\nfred:q", b"\x00"])
@@ -74,7 +80,7 @@ def test_without_a_home_there_is_no_usual_file():
 
 
 def test_the_secret_does_not_show():
-    assert "geheim" not in f"{Credentials('helen', 'geheim')!r}"
+    assert "geheim" not in f"{Credentials('helen', 'geheim', 'geheimer')!r}"
 
 
 def test_the_url_is_that_of_the_option_then_of_the_environment_then_local():

@@ -39,6 +39,50 @@ def test_the_double_refuses_another_secret(cloud):
         Session(cloud.url, ACCESS, "another", environ={}).call("DescribeInstances")
 
 
+def test_what_the_first_secret_does_not_prove_is_sent_once_more_with_the_older_one(cloud):
+    cloud.answers = [EMPTY]
+    session = Session(cloud.url, ACCESS, "newer", older_secret=SECRET, environ={})
+    session.call("DescribeInstances", [("A", "b")])
+    session.call("DescribeRegions")
+    names = [asked["Action"] for asked in cloud.asked]
+    assert names == ["DescribeInstances", "DescribeInstances", "DescribeRegions"]
+    assert cloud.asked[0] == cloud.asked[1]
+
+
+def test_where_the_first_secret_is_right_there_is_no_second_request(cloud):
+    cloud.answers = [EMPTY]
+    session = Session(cloud.url, ACCESS, SECRET, older_secret="older", environ={})
+    session.call("DescribeInstances")
+    assert len(cloud.received) == 1
+
+
+def test_two_wrong_secrets_are_two_requests_and_one_error(cloud):
+    cloud.answers = [EMPTY]
+    session = Session(cloud.url, ACCESS, "newer", older_secret="older", environ={})
+    with pytest.raises(ApiError, match="AuthFailure"):
+        session.call("DescribeInstances")
+    assert len(cloud.received) == 2
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ("UnauthorizedOperation", 403),
+        ("RequestExpired", 400),
+        ("AuthFailure", 500),
+        ("InternalError", 500),
+    ],
+    ids=lambda refusal: "-".join(map(str, refusal)),
+)
+def test_what_was_refused_for_another_reason_is_not_sent_again(cloud, refusal):
+    code, status = refusal
+    cloud.answers, cloud.prove = [error(code, "no", status)], False
+    session = Session(cloud.url, ACCESS, "newer", older_secret=SECRET, environ={})
+    with pytest.raises(ApiError, match=code):
+        session.call("RunInstances")
+    assert len(cloud.received) == 1
+
+
 @pytest.mark.parametrize("access", ["hélène", "helen of troy", "a,b=c", "a\nb"])
 def test_an_access_key_that_no_header_can_hold_is_signed_by_version_2(cloud, access):
     cloud.answers = [EMPTY]

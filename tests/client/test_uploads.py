@@ -44,6 +44,27 @@ def test_the_body_is_the_file_and_its_hash_is_not_signed(cloud, session, source)
     assert told[-1] == source.size
 
 
+@pytest.mark.parametrize("multipart", [False, True])
+@pytest.mark.parametrize("regions", [xml("<DescribeRegionsResponse/>"), error("Unsupported", "?")])
+def test_the_right_one_of_two_secrets_is_found_before_the_file_is_sent(
+    cloud, source, multipart, regions
+):
+    cloud.answers = [regions, regions, KEPT]
+    session = Session(cloud.url, ACCESS, "newer", older_secret=SECRET, environ={})
+    session.upload(source, multipart=multipart)
+    actions = [asked["Action"] for asked in cloud.asked]
+    assert actions == ["DescribeRegions", "DescribeRegions", "UploadImage"]
+    assert cloud.received[2].file == content(source)
+
+
+def test_an_upload_that_neither_of_two_secrets_proves_sends_no_file(cloud, source):
+    cloud.answers = [KEPT]
+    session = Session(cloud.url, ACCESS, "newer", older_secret="older", environ={})
+    with pytest.raises(ApiError, match="AuthFailure"):
+        session.upload(source)
+    assert [asked["Action"] for asked in cloud.asked] == ["DescribeRegions"] * 2
+
+
 def test_an_empty_file_is_sent_as_it_is(cloud, session, tmp_path):
     (tmp_path / "empty").touch()
     cloud.answers = [error("InvalidParameterValue", "empty")]

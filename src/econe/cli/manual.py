@@ -24,7 +24,7 @@ _ENVIRONMENT = (
     (
         "ONE_AUTH",
         "Else: a file with user:password. The user is the access key, the hash of the password "
-        "the secret key. Default: ~/.one/one_auth.",
+        "the secret key: SHA-256, or SHA-1 where that is not taken. Default: ~/.one/one_auth.",
     ),
     ("AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY", "Else: both keys of the account."),
     (

@@ -101,6 +101,7 @@ def _session(asked: Asked, environ: Mapping[str, str]) -> Session:
         find_url(asked.get("url"), environ),
         credentials.access_key,
         credentials.secret_key,
+        older_secret=credentials.older_secret,
         environ=environ,
     )
 

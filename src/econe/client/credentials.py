@@ -6,7 +6,9 @@ In this order, as OpenNebula's tools had it (facts/econe.md, 3.1):
 2. EC2_ACCESS_KEY and EC2_SECRET_KEY, if both are set;
 3. the file named by ONE_AUTH, else ~/.one/one_auth: `user:password`. The access key is the user,
    the secret the hash of the password. It is split at the first colon, so that a password may
-   contain one (the old tools cut it there); hashed by SHA-256, as OpenNebula has done since 5.10;
+   contain one (the old tools cut it there). OpenNebula hashes by SHA-256 since 5.10, and keeps the
+   SHA-1 of a user who has not logged in with the password since then (facts/econe.md H8), so there
+   are two secrets to try;
 4. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, if both are set.
 """
 
@@ -23,12 +25,16 @@ _MOST_BYTES = 64 * 1024
 
 
 class Credentials:
-    """Both keys of an account. The secret does not show in its text."""
+    """Both keys of an account. The secrets do not show in its text.
 
-    __slots__ = ("access_key", "secret_key")
+    `older_secret` is what may prove the account where `secret_key` does not; mostly there is none.
+    """
 
-    def __init__(self, access_key: str, secret_key: str) -> None:
+    __slots__ = ("access_key", "older_secret", "secret_key")
+
+    def __init__(self, access_key: str, secret_key: str, older_secret: str = "") -> None:
         self.access_key, self.secret_key = access_key, secret_key
+        self.older_secret = older_secret
 
     def __repr__(self) -> str:
         return f"Credentials({self.access_key!r}, …)"
@@ -63,9 +69,11 @@ def read_one_auth(text: str) -> Credentials:
     user, colon, password = text.strip().partition(":")
     if not (user and colon and password) or "\n" in password:
         raise Misconfigured("Authorization data malformed: ONE_AUTH's file must be user:password")
-    from hashlib import sha256  # only this source of credentials needs it before signing
+    from hashlib import sha1, sha256  # only this source of credentials needs them before signing
 
-    return Credentials(user, sha256(password.encode("utf-8", "surrogateescape")).hexdigest())
+    given = password.encode("utf-8", "surrogateescape")
+    older = sha1(given, usedforsecurity=False)  # it protects nothing here: oned keeps it as it is
+    return Credentials(user, sha256(given).hexdigest(), older.hexdigest())
 
 
 def _from_one_auth(environ: Mapping[str, str]) -> Credentials | None:

@@ -5,7 +5,9 @@
 
 Requests are signed by version 4 in the header. An access key that a header cannot carry (names of
 OpenNebula users may hold anything) is signed by version 2, where it is a parameter like others.
-Nothing is tried twice: whoever calls knows whether that is safe.
+Nothing is tried twice, whoever calls knows whether that is safe; but a request that was refused for
+its signature, of which nothing was done, where there is a second secret that may be the right one
+(an ONE_AUTH of OpenNebula's, credentials.py).
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from econe.client.uploads import Progress, Source
 
 API_VERSION = "2016-11-15"
+_UNPROVEN = ("AuthFailure", "SignatureDoesNotMatch")
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 _MOST_PAGES = 100_000
 
@@ -52,18 +55,21 @@ class Session:
         access_key: str,
         secret_key: str,
         *,
+        older_secret: str = "",
         environ: Mapping[str, str] | None = None,
         region: str = "us-east-1",
         silence_s: float = SILENCE_S,
         answer_s: float = ANSWER_S,
     ) -> None:
-        """`environ` is where AWS_CA_BUNDLE is looked up; default the process's own.
+        """`older_secret` is tried where the cloud does not take `secret_key`.
 
-        `silence_s` is the longest wait for a next byte, `answer_s` for a whole answer (uploads
-        have longer ones of their own). Raises Misconfigured.
+        `environ` is where AWS_CA_BUNDLE is looked up; default the process's own. `silence_s` is the
+        longest wait for a next byte, `answer_s` for a whole answer (uploads have longer ones of
+        their own). Raises Misconfigured.
         """
         self.endpoint: Endpoint = read_endpoint(url)
         self._access_key, self._secret = access_key, secret_key
+        self._older_secret = older_secret
         self._environ = os.environ if environ is None else environ
         self._region = region
         self._silence_s, self._answer_s = silence_s, answer_s
@@ -73,6 +79,17 @@ class Session:
 
         `params` are EC2's (`InstanceId.1`). Raises ApiError, Unreachable, BadAnswer, Misconfigured.
         """
+        try:
+            answer = self._send(action, params)
+        except ApiError as refused:
+            if not (self._older_secret and is_unproven(refused)):
+                raise
+            self._secret = self._older_secret
+            answer = self._send(action, params)
+        self._older_secret = ""  # it is known now which one is right
+        return answer
+
+    def _send(self, action: str, params: Params) -> dict[str, Any]:
         pairs = [("Action", action), ("Version", API_VERSION), *params]
         headers = self._headers({"Content-Type": _FORM})
         if self._fits_header():
@@ -120,6 +137,8 @@ class Session:
         """
         from econe.client.uploads import send_upload  # the other calls start without it
 
+        if self._older_secret:
+            self._choose_secret()
         pairs = [("Action", "UploadImage"), ("Version", API_VERSION), *params]
         before = after = b""
         if multipart or not self._fits_header():
@@ -138,6 +157,15 @@ class Session:
         with Connection(self.endpoint, self._environ) as connection:
             answer = send_upload(connection, head, source, progress, before=before, after=after)
         return read_answer(answer)
+
+    def _choose_secret(self) -> None:
+        """Know which of two secrets is right before gigabytes are signed with one of them."""
+        try:
+            self.call("DescribeRegions")
+        except ApiError as refused:
+            if is_unproven(refused):
+                raise
+            # A server that has no such action has believed the signature all the same.
 
     def _fits_header(self) -> bool:
         key = self._access_key
@@ -176,6 +204,11 @@ class Session:
             )
         except UnicodeEncodeError:
             raise _not_utf8() from None
+
+
+def is_unproven(refused: ApiError) -> bool:
+    """Whether it was refused for its signature, before anything was done."""
+    return refused.status in (401, 403) and refused.code in _UNPROVEN
 
 
 def read_answer(answer: Answer) -> dict[str, Any]:
