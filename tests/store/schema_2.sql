@@ -6,7 +6,7 @@ CREATE TABLE access_keys (
             created_at TEXT NOT NULL,
             enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)), is_password INTEGER NOT NULL DEFAULT 0
             CHECK (is_password IN (0, 1)));
-INSERT INTO "access_keys" VALUES('AKIAIOSFODNN7EXAMPLE','740281935566',X'017E06A561EA632900276FE46F64594B7D96F3ACF2750A297E860FBD1E93E2661F0B2A29E07EAC32058197C931C3B4ECBCB75E7B05EB50B7DCF8801661D6B8BCBC3CE13EA21A301EEA','2026-11-23T16:00:00.123456Z',1,0);
+INSERT INTO "access_keys" VALUES('AKIAIOSFODNN7EXAMPLE','740281935566',X'01887E52234ABADE201AC3600D096CD45A090878A654996F345F8DD1D1EB046E8666E61064F85C876BD003517D165AAD8AB373C484048A083A6CDA6D64D769815B81302D057A12FA11','2026-11-23T16:00:00.123456Z',1,0);
 CREATE TABLE accounts (
             number TEXT NOT NULL PRIMARY KEY CHECK (length(number) = 12),
             name TEXT NOT NULL UNIQUE CHECK (name <> ''),
@@ -100,18 +100,18 @@ CREATE TABLE instances (
             CHECK (adopted IN (0, 1)));
 INSERT INTO "instances" VALUES('i-00000001','740281935566','r-00000001',0,'ami-00000001','0123456789abcdef0123456789abcdef','m1.small','vpc-00000001','subnet-00000001','us-east-1a','2026-11-23T16:00:00.123456Z','pending','','','',NULL,NULL,'','stop','optional',1,'enabled','disabled','x86_64','/dev/sda1',1,NULL,0,0,0,'','',0,NULL,'',NULL,0,4,NULL,1,0,0,0);
 INSERT INTO "instances" VALUES('i-00000002','740281935566','r-00000001',3,'ami-00000001','0123456789abcdef0123456789abcdef','m1.small','vpc-00000001','subnet-00000001','us-east-1a','2026-11-23T16:00:00.123456Z','stopping','Client.UserInitiatedShutdown','Client…: stop','User initiated (2026-11-23 16:00:00 GMT)','mykey','ssh-ed25519 AAAA mykey','a-token','terminate','required',5,'disabled','enabled','arm64','/dev/vda',7,'2026-11-23T16:00:01.123456Z',1,3,2,'one-17','127.0.0.1:2222',4,'2026-11-23T16:00:02.123456Z','no space left','2026-11-23T16:00:03.123456Z',0,1,X'00FF23212F62696E2F7368',1,0,0,0);
-CREATE TABLE interface_groups (
-            interface_id TEXT NOT NULL REFERENCES interfaces (id) ON DELETE CASCADE,
+CREATE TABLE "interface_groups" (
+            interface_id TEXT NOT NULL REFERENCES "interfaces" (id) ON DELETE CASCADE,
             id TEXT NOT NULL REFERENCES security_groups (id),
             name TEXT NOT NULL,
             PRIMARY KEY (interface_id, id));
 INSERT INTO "interface_groups" VALUES('eni-00000001','sg-00000001','default');
-CREATE TABLE interfaces (
+CREATE TABLE "interfaces" (
             id TEXT NOT NULL PRIMARY KEY,
             account TEXT NOT NULL REFERENCES accounts (number),
             vpc_id TEXT NOT NULL REFERENCES vpcs (id),
             subnet_id TEXT NOT NULL REFERENCES subnets (id),
-            mac TEXT NOT NULL UNIQUE,
+            mac TEXT NOT NULL,
             private_ip TEXT NOT NULL,
             created_at TEXT NOT NULL,
             instance_id TEXT REFERENCES instances (id) DEFERRABLE INITIALLY DEFERRED,
@@ -120,6 +120,7 @@ CREATE TABLE interfaces (
             device_index INTEGER NOT NULL,
             delete_on_termination INTEGER NOT NULL CHECK (delete_on_termination IN (0, 1)),
             version INTEGER NOT NULL,
+            UNIQUE (mac, subnet_id),
             UNIQUE (subnet_id, private_ip),
             UNIQUE (instance_id, device_index));
 INSERT INTO "interfaces" VALUES('eni-00000001','740281935566','vpc-00000001','subnet-00000001','02:00:00:00:00:01','172.31.0.1','2026-11-23T16:00:00.123456Z','i-00000001',NULL,'2026-11-23T16:00:00.123456Z',0,1,1);
@@ -137,7 +138,7 @@ INSERT INTO "key_pairs" VALUES('key-00000001','740281935566','name of key-000000
 CREATE TABLE meta (name TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL);
 INSERT INTO "meta" VALUES('schema_version',X'32');
 INSERT INTO "meta" VALUES('triggers',X'420AA20FBB60E883CE461F5ADCBAB9731DE4BE1506CBFE1E4DFE010185D74397');
-INSERT INTO "meta" VALUES('key_mark',X'012563606182B02306CAEA90844C1F008122E01811812FE9D0BE52E6B8A52417F7303FEF4B016C23D276021E7573BCB7D10D2C502F29FC75B02DF3');
+INSERT INTO "meta" VALUES('key_mark',X'01A67546ADF09E123CC29C14B16B552AA3021CE9489166E6B11CEFDF7AC475CD2DCBE2816920090EAA93C1069BED816B08123E3E287B3303D4F1E6');
 CREATE TABLE security_groups (
             id TEXT NOT NULL PRIMARY KEY,
             account TEXT NOT NULL REFERENCES accounts (number),
@@ -211,9 +212,6 @@ CREATE INDEX instances_of ON instances (account, id, version, reservation_id);
 CREATE INDEX instances_unsettled ON instances (id) WHERE settled = 0;
 CREATE INDEX instances_live ON instances (id) WHERE state <> 'terminated';
 CREATE INDEX instances_terminated ON instances (terminated_at) WHERE state = 'terminated';
-CREATE INDEX interfaces_of ON interfaces (account, id, version);
-CREATE INDEX interfaces_at ON interfaces (private_ip, vpc_id);
-CREATE INDEX interface_groups_by ON interface_groups (id);
 CREATE INDEX volumes_of ON volumes (account, id, version);
 CREATE INDEX tags_by_value ON tags (account, key, value, resource_type, resource_id);
 CREATE INDEX tags_of ON tags (account, resource_id, key, value, resource_type);
@@ -231,6 +229,9 @@ CREATE INDEX instances_reservation ON instances (reservation_id);
 CREATE UNIQUE INDEX vpcs_default_cidr ON vpcs (cidr)
             WHERE is_default = 1 AND engine_ref = '';
 CREATE UNIQUE INDEX vpcs_ref ON vpcs (account, engine_ref) WHERE engine_ref <> '';
+CREATE INDEX interfaces_of ON interfaces (account, id, version);
+CREATE INDEX interfaces_at ON interfaces (private_ip, vpc_id);
+CREATE INDEX interface_groups_by ON interface_groups (id);
 CREATE TRIGGER version_images_tags_insert AFTER INSERT ON tags WHEN NEW.resource_type = 'image' BEGIN UPDATE images SET version = version + 1 WHERE id IN (NEW.resource_id); END;
 CREATE TRIGGER version_images_tags_update AFTER UPDATE ON tags WHEN NEW.resource_type = 'image' BEGIN UPDATE images SET version = version + 1 WHERE id IN (NEW.resource_id); END;
 CREATE TRIGGER version_images_tags_delete AFTER DELETE ON tags WHEN OLD.resource_type = 'image' BEGIN UPDATE images SET version = version + 1 WHERE id IN (OLD.resource_id); END;

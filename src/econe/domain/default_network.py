@@ -1,10 +1,10 @@
 """The one network that every account has from the start: default VPC, subnet, security group."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network
 
+from econe.domain.engine_networks import DEFAULT_GROUP, DEFAULT_GROUP_SAYS, AccountNetwork
 from econe.domain.faults import NoCapacity, Noun
 from econe.domain.networks import SecurityGroup, Subnet, Vpc
 from econe.domain.ports import Transaction
@@ -16,14 +16,7 @@ KEPT_FROM_START = 4
 """Network, router, names, kept back (VPC User Guide, "Subnet CIDR blocks")."""
 
 
-@dataclass(frozen=True, slots=True)
-class DefaultNetwork:
-    vpc: Vpc
-    subnet: Subnet
-    group: SecurityGroup
-
-
-def find_default_network(tx: Transaction, account: str) -> DefaultNetwork | None:
+def find_default_network(tx: Transaction, account: str) -> AccountNetwork | None:
     """The rows, if all three exist. `account` is its number."""
     default = Criterion("is_default", ("true",))
     vpcs = tx.vpcs.find(Query(account=account, criteria=(default,))).items
@@ -31,11 +24,11 @@ def find_default_network(tx: Transaction, account: str) -> DefaultNetwork | None
         return None
     here = Criterion("vpc_id", (vpcs[0].id,))
     subnets = tx.subnets.find(Query(account=account, criteria=(default, here))).items
-    named = Criterion("name", ("default",))
+    named = Criterion("name", (DEFAULT_GROUP,))
     groups = tx.security_groups.find(Query(account=account, criteria=(named, here))).items
     if not subnets or not groups:
         return None
-    return DefaultNetwork(vpcs[0], subnets[0], groups[0])
+    return AccountNetwork(vpcs[0], subnets[0], groups[0])
 
 
 def ensure_default_network(
@@ -46,7 +39,7 @@ def ensure_default_network(
     now: datetime,
     *,
     busy: Sequence[IPv4Network] = (),
-) -> DefaultNetwork:
+) -> AccountNetwork:
     """The account's default network, made if it has none.
 
     Each account's VPC has a /16 of its own out of `pools`, so that the host can reach all of
@@ -64,12 +57,12 @@ def ensure_default_network(
         subnet_id, account, vpc_id, str(first), zone=zone, is_default=True, created_at=now
     )
     group = SecurityGroup(
-        group_id, account, vpc_id, "default", "default VPC security group", created_at=now
+        group_id, account, vpc_id, DEFAULT_GROUP, DEFAULT_GROUP_SAYS, created_at=now
     )
     tx.vpcs.add(vpc)
     tx.subnets.add(subnet)
     tx.security_groups.add(group)
-    return DefaultNetwork(vpc, subnet, group)
+    return AccountNetwork(vpc, subnet, group)
 
 
 def addresses_of(subnet: Subnet, first: int) -> Iterator[str]:

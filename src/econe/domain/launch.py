@@ -12,7 +12,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
-from econe.domain.default_network import DefaultNetwork, addresses_of
+from econe.domain.default_network import addresses_of
+from econe.domain.engine_networks import AccountNetwork
 from econe.domain.faults import (
     Conflict,
     Duplicate,
@@ -102,7 +103,7 @@ class Plan:
     user_data: Hidden[bytes] | None
     root: DiskOrder
     root_gib: int
-    network: DefaultNetwork
+    network: AccountNetwork
     zone: str
     now: datetime
 
@@ -209,7 +210,7 @@ def size_root(disk: DiskOrder, image: Image, usual_gib: int) -> int:
     return disk.size_gib
 
 
-def check_network(order: NetworkOrder, network: DefaultNetwork, zone: str) -> None:
+def check_network(order: NetworkOrder, network: AccountNetwork, zone: str) -> None:
     """What is named must be what the instance gets."""
     if order.groups and order.group_names:
         raise Conflict(
@@ -267,7 +268,7 @@ def room_for(tx: Transaction, account: str, order: LaunchOrder, most: int) -> in
     return count
 
 
-def free_addresses(tx: Transaction, network: DefaultNetwork, count: int, first: int) -> list[str]:
+def free_addresses(tx: Transaction, network: AccountNetwork, count: int, first: int) -> list[str]:
     """The next `count` addresses of the default subnet that nobody has, from the `first`-th on.
 
     Going round the subnet, rather than taking the lowest, keeps an address from its next owner

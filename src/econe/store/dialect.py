@@ -26,7 +26,11 @@ _MOST_PATTERN: Final = 10_000
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 # Where the last column of a unique index does not name the rule well.
-_RULES: Final = {"vpcs.account": "vpcs.is_default", "subnets.zone": "subnets.is_default"}
+_RULES: Final = {
+    "vpcs.account": "vpcs.is_default",
+    "subnets.zone": "subnets.is_default",
+    "interfaces.subnet_id": "interfaces.mac",
+}
 
 
 class Sqlite:

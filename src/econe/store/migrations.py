@@ -277,6 +277,39 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         """CREATE UNIQUE INDEX vpcs_default_cidr ON vpcs (cidr)
             WHERE is_default = 1 AND engine_ref = ''""",
         """CREATE UNIQUE INDEX vpcs_ref ON vpcs (account, engine_ref) WHERE engine_ref <> ''""",
+        # Networks of an engine may have the same MACs: OpenNebula makes them of the address. The
+        # groups' table is made anew with the interfaces', whose removal would empty it.
+        """CREATE TABLE interfaces_2 (
+            id TEXT NOT NULL PRIMARY KEY,
+            account TEXT NOT NULL REFERENCES accounts (number),
+            vpc_id TEXT NOT NULL REFERENCES vpcs (id),
+            subnet_id TEXT NOT NULL REFERENCES subnets (id),
+            mac TEXT NOT NULL,
+            private_ip TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            instance_id TEXT REFERENCES instances (id) DEFERRABLE INITIALLY DEFERRED,
+            attachment_id TEXT,
+            attached_at TEXT,
+            device_index INTEGER NOT NULL,
+            delete_on_termination INTEGER NOT NULL CHECK (delete_on_termination IN (0, 1)),
+            version INTEGER NOT NULL,
+            UNIQUE (mac, subnet_id),
+            UNIQUE (subnet_id, private_ip),
+            UNIQUE (instance_id, device_index))""",
+        "INSERT INTO interfaces_2 SELECT * FROM interfaces",
+        """CREATE TABLE interface_groups_2 (
+            interface_id TEXT NOT NULL REFERENCES interfaces_2 (id) ON DELETE CASCADE,
+            id TEXT NOT NULL REFERENCES security_groups (id),
+            name TEXT NOT NULL,
+            PRIMARY KEY (interface_id, id))""",
+        "INSERT INTO interface_groups_2 SELECT * FROM interface_groups",
+        "DROP TABLE interface_groups",
+        "DROP TABLE interfaces",
+        "ALTER TABLE interfaces_2 RENAME TO interfaces",
+        "ALTER TABLE interface_groups_2 RENAME TO interface_groups",
+        "CREATE INDEX interfaces_of ON interfaces (account, id, version)",
+        "CREATE INDEX interfaces_at ON interfaces (private_ip, vpc_id)",
+        "CREATE INDEX interface_groups_by ON interface_groups (id)",
     ),
 )
 
