@@ -4,12 +4,16 @@ import pytest
 
 from econe.domain import happenings
 from econe.domain.instances import InstanceState, Intent
+from econe.domain.ports import Phase, Seen
 from econe.domain.volumes import VolumeState
 
+UP = Seen(Phase.RUNNING, "ref")
+NO = happenings.server_reason("no")
+
 ALL_REPORTS = {
-    "started": lambda tx, row, now: happenings.started(tx, row.id, row.generation - 1, now),
+    "started": lambda tx, row, now: happenings.started(tx, row.id, row.generation - 1, now, UP),
     "halted": lambda tx, row, now: happenings.halted(tx, row.id, row.generation - 1, now),
-    "failed": lambda tx, row, now: happenings.failed(tx, row.id, row.generation - 1, now),
+    "failed": lambda tx, row, now: happenings.failed(tx, row.id, row.generation - 1, now, NO),
     "waits": lambda tx, row, now: happenings.waits(tx, row.id, row.generation - 1, "why", now),
 }
 
@@ -25,7 +29,7 @@ def test_a_report_about_an_older_generation_changes_nothing(helen, report):
 
 def test_a_report_about_an_instance_that_is_forgotten_changes_nothing(helen):
     with helen.store.writing() as tx:
-        assert happenings.started(tx, "i-00000099", 1, helen.now) is None
+        assert happenings.started(tx, "i-00000099", 1, helen.now, UP) is None
         assert happenings.gone(tx, "i-00000099", helen.now) is None
         assert happenings.rebooted(tx, "i-00000099", 1) is None
 
@@ -44,7 +48,7 @@ def test_the_same_report_twice_is_one(helen):
     (id_,) = helen.running()
     before = helen.row(id_)
     with helen.store.writing() as tx:
-        assert happenings.started(tx, id_, before.generation, helen.now) is None
+        assert happenings.started(tx, id_, before.generation, helen.now, UP) is None
     assert helen.row(id_) == before
 
 
@@ -99,7 +103,7 @@ def test_a_stop_that_was_asked_for_keeps_the_users_reason(helen):
 def test_a_launch_that_fails_ends_in_termination_and_says_why(helen):
     (id_,) = helen.launch()
     with helen.store.writing() as tx:
-        happenings.failed(tx, id_, 1, helen.now, "QEMU says no")
+        happenings.failed(tx, id_, 1, helen.now, happenings.server_reason("QEMU says no"))
     row = helen.row(id_)
     assert row.intent is Intent.TERMINATE
     assert row.generation == 2
@@ -109,7 +113,7 @@ def test_a_launch_that_fails_ends_in_termination_and_says_why(helen):
 def test_without_a_sentence_it_says_what_ec2_says(helen):
     (id_,) = helen.launch()
     with helen.store.writing() as tx:
-        row = happenings.failed(tx, id_, 1, helen.now)
+        row = happenings.failed(tx, id_, 1, helen.now, happenings.reason_of("", ""))
     assert row.state_reason.message == "Server.InternalError: Internal error on launch"
 
 
@@ -121,7 +125,7 @@ def test_a_start_that_fails_does_not_cost_the_disk(helen):
     row = helen.row(id_)
     assert row.state is InstanceState.PENDING
     with helen.store.writing() as tx:
-        happenings.failed(tx, id_, row.generation, helen.now, "no")
+        happenings.failed(tx, id_, row.generation, helen.now, NO)
     after = helen.row(id_)
     assert after.state is InstanceState.STOPPED
     assert after.volumes == row.volumes
@@ -180,7 +184,7 @@ def test_a_machine_that_ends_owes_no_reboot(helen):
 def test_the_engines_name_is_kept_while_there_is_a_machine(helen):
     (id_,) = helen.launch()
     with helen.store.writing() as tx:
-        happenings.started(tx, id_, 1, helen.now, ref="one-42", reach="127.0.0.1:2201")
+        happenings.started(tx, id_, 1, helen.now, Seen(Phase.RUNNING, "one-42", "127.0.0.1:2201"))
     assert (helen.row(id_).engine_ref, helen.row(id_).reach) == ("one-42", "127.0.0.1:2201")
     helen("TerminateInstances", InstanceIds=[id_])
     helen.gone([id_])

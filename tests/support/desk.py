@@ -20,7 +20,7 @@ from econe.domain.default_network import ensure_default_network
 from econe.domain.hidden import Hidden
 from econe.domain.images import Content, DiskFormat
 from econe.domain.instances import Instance
-from econe.domain.ports import Store
+from econe.domain.ports import Phase, Seen, Store
 from econe.domain.queries import Key
 from econe.store import open_store
 
@@ -92,7 +92,10 @@ class Desk:
 
     def started(self, ids: Sequence[str]) -> None:
         """What the work plane does when machines run."""
-        self._report(ids, lambda tx, row: happenings.started(tx, row.id, row.generation, self.now))
+        up = Seen(Phase.RUNNING, "")
+        self._report(
+            ids, lambda tx, row: happenings.started(tx, row.id, row.generation, self.now, up)
+        )
 
     def halted(self, ids: Sequence[str], **how: bool) -> None:
         self._report(

@@ -89,6 +89,8 @@ class FakeVault:
 class Site:
     """`helen`'s cloud with one registered image."""
 
+    simulator: type[Simulator] = Simulator
+
     def __init__(self, directory: Path, work: Work | None = None) -> None:
         self.clock = ManualClock()
         self.work = work or Work()
@@ -115,7 +117,7 @@ class Site:
         self.engine, self.loop = self._server()
 
     def _server(self) -> tuple[Simulator, Loop]:
-        engine = Simulator(self.world)
+        engine = self.simulator(self.world)
         loop = Loop(
             store=self.store,
             engine=engine,

@@ -11,7 +11,7 @@ from econe.domain.fleet import Fleet
 from econe.domain.gallery import Gallery
 from econe.domain.hidden import Hidden
 from econe.domain.keyring import Keyring
-from econe.domain.ports import Capabilities, Consoles, KeyMaker
+from econe.domain.ports import Consoles, KeyMaker
 from econe.domain.sizes import CATALOGUE, Size
 
 
@@ -23,8 +23,6 @@ class Cloud:
     key_maker: KeyMaker
     page_key: Hidden[bytes]
     """Proves that a NextToken is one of ours. The same after a restart."""
-    can: Capabilities = field(default_factory=lambda: Capabilities("simulator", "none"))
-    """What the engine can do: rules differ by it, what is done is the work plane's."""
     endpoint: str = ""
     """The region's endpoint as DescribeRegions says it: host name and port."""
     sizes: Mapping[str, Size] = field(default_factory=lambda: CATALOGUE)

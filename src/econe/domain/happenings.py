@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from econe.domain.addresses import match_interfaces
 from econe.domain.instances import (
     TRANSITIONS,
     Event,
@@ -17,7 +18,7 @@ from econe.domain.instances import (
     InstanceState,
     advance,
 )
-from econe.domain.ports import Transaction
+from econe.domain.ports import Seen, Transaction
 from econe.domain.reasons import Reason
 from econe.domain.volumes import Volume, VolumeState
 
@@ -32,37 +33,58 @@ LAUNCH_FAILED: Final = Reason(
 DIED: Final = Reason("Server.InternalError", "Server.InternalError: The machine ended unasked")
 
 
-def started(
-    tx: Transaction,
-    instance_id: str,
-    generation: int,
-    now: datetime,
-    *,
-    ref: str = "",
-    reach: str = "",
-) -> Instance | None:
-    """It runs, under the engine's own name `ref`; `reach` is as in Instance.
+BY_OTHERS: Final = Reason(
+    "Client.UserInitiatedShutdown",
+    "Client.UserInitiatedShutdown: Shut down by other means than this API",
+)
 
-    Its disks exist by now, and reboots asked for before it ran are done.
+
+def server_reason(said: str) -> Reason:
+    return Reason(LAUNCH_FAILED.code, f"{LAUNCH_FAILED.code}: {said}")
+
+
+def reason_of(code: str, said: str) -> Reason:
+    """Of an engine's refusal (EngineRefused): whose fault it is shows before EC2's code."""
+    if not code:
+        return server_reason(said) if said else LAUNCH_FAILED
+    side = "Server" if code.startswith(("Insufficient", "Internal")) else "Client"
+    return Reason(f"{side}.{code}", f"{side}.{code}: {said}")
+
+
+def started(
+    tx: Transaction, instance_id: str, generation: int, now: datetime, seen: Seen
+) -> Instance | None:
+    """It runs, as it was `seen`.
+
+    Its disks exist by now, and reboots asked for before it ran are done. A stopped one was started
+    by others, which is a launch like any.
     """
     row = _expecting(tx, instance_id, generation, Event.STARTED)
     if row is None:
         return None
-    tx.instances.save(
-        advance(
-            row,
-            Event.STARTED,
-            state_reason=Reason(),
-            transition_reason="",
-            engine_ref=ref,
-            reach=reach,
-            **_calm(row),
-        )
-    )
+    changes = _calm(row) | {"engine_ref": seen.ref, "reach": seen.address}
+    if row.state is InstanceState.STOPPED:
+        changes |= {"generation": row.generation + 1, "asked_at": now, "launched_at": now}
+    changes |= {"state_reason": Reason(), "transition_reason": ""}
+    row = tx.instances.save(advance(row, Event.STARTED, **changes))
+    if seen.nics is not None:
+        match_interfaces(tx, row, seen.nics, now)
     for volume in row.volumes:
         if volume.state is VolumeState.CREATING:
             attached_at = volume.attached_at or now
             tx.volumes.save(replace(volume, state=VolumeState.IN_USE, attached_at=attached_at))
+    return tx.instances.get(instance_id)
+
+
+def known(tx: Transaction, instance_id: str, now: datetime, seen: Seen) -> Instance | None:
+    """What the engine calls it and where it is reached, whatever it is doing."""
+    row = tx.instances.get(instance_id)
+    if row is None or row.state is InstanceState.TERMINATED:
+        return None
+    if row.engine_ref != seen.ref:
+        row = tx.instances.save(replace(row, engine_ref=seen.ref))
+    if seen.nics is not None:
+        match_interfaces(tx, row, seen.nics, now)
     return tx.instances.get(instance_id)
 
 
@@ -87,8 +109,9 @@ def halted(
     changes = _calm(row) | {"reach": ""}
     if unasked and died:
         changes.update(state_reason=DIED, transition_reason=DIED.code)
-    elif unasked and by_guest:
-        changes.update(state_reason=BY_GUEST, transition_reason="")
+    elif unasked:
+        reason = BY_GUEST if by_guest else BY_OTHERS
+        changes.update(state_reason=reason, transition_reason="")
     row = advance(row, Event.HALTED, **changes)
     if unasked and by_guest and not died and row.shutdown_behavior == "terminate":
         row = advance(row, Event.TERMINATE, generation=row.generation + 1, asked_at=now)
@@ -96,32 +119,63 @@ def halted(
 
 
 def failed(
-    tx: Transaction, instance_id: str, generation: int, now: datetime, said: str = ""
+    tx: Transaction, instance_id: str, generation: int, now: datetime, reason: Reason
 ) -> Instance | None:
-    """It cannot be started, and never will be. `said` may be read by the user.
+    """It cannot be started, and never will be.
 
-    A launch ends in termination, as in EC2. A machine that ran before (its root disk is in use)
-    goes back to stopped instead: its data must not be deleted because a start did not work.
+    A launch ends in termination, as in EC2, and takes the others of its reservation with it where
+    fewer than were asked for at least could still run. A machine that ran before (its root disk is
+    in use) goes back to stopped instead: its data must not be deleted because a start did not work.
     """
     row = _expecting(tx, instance_id, generation, Event.FAILED)
     if row is None:
         return None
-    message = f"{LAUNCH_FAILED.code}: {said}" if said else LAUNCH_FAILED.message
     changes = _calm(row) | {
-        "state_reason": Reason(LAUNCH_FAILED.code, message),
-        "transition_reason": LAUNCH_FAILED.code,
-        "problem": said,
+        "state_reason": reason,
+        "transition_reason": reason.code,
+        "problem": reason.message,
         "reach": "",
         "generation": row.generation + 1,
         "asked_at": now,
     }
     ran_before = any(v.state is VolumeState.IN_USE for v in row.volumes)
     event = Event.HALTED if ran_before else Event.FAILED
-    return tx.instances.save(advance(row, event, **changes))
+    after = tx.instances.save(advance(row, event, **changes))
+    if not ran_before:
+        _take_back_the_rest(tx, after, now)
+    return after
 
 
-def gone(tx: Transaction, instance_id: str, now: datetime) -> Instance | None:
-    """Nothing of it is left in the engine: machine, taps, and the disks that go with it.
+def _take_back_the_rest(tx: Transaction, failed_one: Instance, now: datetime) -> None:
+    """MinCount: all of a launch, or enough of it, or nothing."""
+    together = tx.instances.of_reservation(failed_one.reservation_id)
+    lost = [row for row in together if _failed_at_launch(row)]
+    if len(together) - len(lost) >= failed_one.at_least:
+        return
+    for row in together:
+        if row not in lost and row.state not in _ENDING:
+            changes = {
+                "state_reason": failed_one.state_reason,
+                "transition_reason": failed_one.transition_reason,
+                "generation": row.generation + 1,
+                "asked_at": now,
+            }
+            tx.instances.save(advance(row, Event.TERMINATE, **(_calm(row) | changes)))
+
+
+_ENDING: Final = (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED)
+
+
+def _failed_at_launch(row: Instance) -> bool:
+    """Those that users or others ended did run, or could have."""
+    return row.state in _ENDING and row.state_reason.code not in (BY_OTHERS.code, BY_GUEST.code)
+
+
+def gone(
+    tx: Transaction, instance_id: str, now: datetime, *, by_others: bool = False
+) -> Instance | None:
+    """Nothing of it is left in the engine: machine, taps, and the disks that go with it. Ended
+    `by_others` it is gone from whatever state it was in.
 
     Volumes and interfaces with delete_on_termination lose their rows; the others are detached.
     No generation is asked for: nothing leads away from shutting-down.
@@ -129,9 +183,13 @@ def gone(tx: Transaction, instance_id: str, now: datetime) -> Instance | None:
     row = tx.instances.get(instance_id)
     if row is None or (row.state, Event.GONE) not in TRANSITIONS:
         return None
-    tx.instances.save(
-        advance(row, Event.GONE, terminated_at=now, engine_ref="", reach="", **_calm(row))
-    )
+    ending = row.state is InstanceState.SHUTTING_DOWN
+    if not (ending or by_others):
+        return None
+    changes = _calm(row) | {"terminated_at": now, "engine_ref": "", "reach": ""}
+    if not ending:
+        changes |= {"state_reason": BY_OTHERS, "transition_reason": "", "asked_at": now}
+    tx.instances.save(advance(row, Event.GONE, **changes))
     for volume in row.volumes:
         if volume.delete_on_termination:
             tx.volumes.remove(volume.id)

@@ -390,6 +390,7 @@ def _instance(
         architecture=image.architecture,
         root_device=image.root_device,
         asked_at=plan.now,
+        at_least=order.at_least,
         volumes=(volume,),
         interfaces=(interface,),
         tags=order.tags.get("instance", {}),

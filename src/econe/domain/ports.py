@@ -373,8 +373,8 @@ class Seen:
     """What is known of why it died or failed, for the operator and the log."""
     reason: Reason = Reason()
     """The same as users may read it, where the engine told something that they can use."""
-    nics: tuple[SeenNic, ...] = ()
-    """Where the engine gives addresses (Capabilities.gives_addresses); in order of device index."""
+    nics: tuple[SeenNic, ...] | None = None
+    """In order of device index; None where the engine does not give addresses itself."""
 
 
 @dataclass(frozen=True, slots=True)

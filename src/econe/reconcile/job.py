@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from econe.domain import happenings, specs
 from econe.domain.faults import Fault
-from econe.domain.instances import Instance
+from econe.domain.instances import Instance, Intent
 from econe.domain.ports import (
     Clock,
     Engine,
@@ -27,7 +27,9 @@ from econe.domain.ports import (
     StoreBusy,
     Transaction,
 )
+from econe.domain.reasons import Reason
 from econe.domain.sizes import Size
+from econe.reconcile import shared_plan
 from econe.reconcile.memory import Memories
 from econe.reconcile.plan import Move, Plan, Rules, plan, retry_after_s
 from econe.reconcile.steps import Step, climb, descend
@@ -44,6 +46,7 @@ class Jobs:
     ) -> None:
         self.store, self.engine, self.sizes, self.clock = store, engine, sizes, clock
         self._work = work
+        self._plan = shared_plan.plan if engine.can.shared else plan
         self.memories = Memories()
 
     @property
@@ -51,7 +54,7 @@ class Jobs:
         return Rules.of(self._work, self.engine.can)
 
     def plan(self, row: Instance, seen: Seen | None) -> Plan:
-        return plan(row, seen, self.clock(), self.rules, self.memories.at(row))
+        return self._plan(row, seen, self.clock(), self.rules, self.memories.at(row))
 
     def work_on(self, instance_id: str, seen: Seen | None) -> None:
         """Plan by the row as it is now, and act; after a launch look, and plan once more.
@@ -160,7 +163,7 @@ class _Job:
                 climb(self._connecting(self._spec(row).nics), self._note)
                 self._jobs.memories.of(row.id).connected = True
             case Move.ASK:
-                machines.shut_down(row.id)
+                machines.shut_down(row.id, ending=row.intent is Intent.TERMINATE)
                 self._jobs.memories.of(row.id).asked = (row.generation, self._clock())
             case Move.CUT:
                 machines.power_off(row.id)
@@ -168,6 +171,10 @@ class _Job:
                 machines.reset(row.id)
             case Move.DESTROY:
                 climb(self._destroying(row), self._note)
+            case Move.SAY_VANISHED:
+                if not machines.ended(row.id, row.engine_ref):
+                    raise EngineBusy(f"{row.engine_ref} is not shown, and is not known to be gone")
+                self._report(move, row)
             case Move.TRY_LATER:
                 self.doing = "start the machine"
                 raise _DiedAtStartError(self._how_it_died())
@@ -268,10 +275,13 @@ class _Job:
                 case Move.SAY_REBOOTED:
                     after = happenings.rebooted(tx, row.id, row.reboots_asked)
                 case Move.SAY_FAILED:
-                    said = "The machine ended right after it was started."
-                    after = happenings.failed(tx, row.id, row.generation, now, said)
+                    after = happenings.failed(tx, row.id, row.generation, now, self._why_failed())
                 case Move.SAY_GONE:
                     after = happenings.gone(tx, row.id, now)
+                case Move.SAY_VANISHED:
+                    after = happenings.gone(tx, row.id, now, by_others=True)
+                case Move.SAY_KNOWN:
+                    after = self._say_known(tx, row, now)
                 case _:
                     raise AssertionError(move)
         unlucky = move in (Move.SAY_DIED, Move.SAY_FAILED)
@@ -282,7 +292,16 @@ class _Job:
         seen = self._seen
         if seen is None:
             return None
-        return happenings.started(tx, row.id, row.generation, now, ref=seen.ref, reach=seen.address)
+        return happenings.started(tx, row.id, row.generation, now, seen)
+
+    def _say_known(self, tx: Transaction, row: Instance, now: datetime) -> Instance | None:
+        return happenings.known(tx, row.id, now, self._seen) if self._seen else None
+
+    def _why_failed(self) -> Reason:
+        """What the engine tells, else what is plain."""
+        if self._seen is not None and self._seen.reason.code:
+            return self._seen.reason
+        return happenings.server_reason("The machine ended right after it was started.")
 
     def _log_report(
         self, move: Move, row: Instance, after: Instance | None, why: str | None = None
@@ -303,7 +322,8 @@ class _Job:
 
     def _fail(self, row: Instance, refused: EngineRefused) -> None:
         with self._store.writing() as tx:
-            after = happenings.failed(tx, row.id, row.generation, self._clock(), refused.said)
+            reason = happenings.reason_of(refused.code, refused.said)
+            after = happenings.failed(tx, row.id, row.generation, self._clock(), reason)
         self._log_report(Move.SAY_FAILED, row, after, f"{refused.said} {refused.hidden}".strip())
 
     def _how_it_died(self) -> str:

@@ -1,5 +1,8 @@
 """What to do about one instance: a pure function, and at its heart one table.
 
+This is the table for engines whose machines nobody else commands; for the others there is
+shared_plan.py.
+
 Two things decide: the state of the row, which is what users asked for and what was last
 reported, and the phase of the machine, which is what the engine shows. Time decides only how
 long a guest may take to halt.
@@ -44,6 +47,8 @@ class Move(StrEnum):
     SAY_REBOOTED = "report rebooted"
     SAY_FAILED = "report failed"
     SAY_GONE = "report gone"
+    SAY_KNOWN = "report what it is called and where it is reached"
+    SAY_VANISHED = "report that others ended it"
     TRY_LATER = "try later"
     """Count the try, and wait."""
 
@@ -81,6 +86,9 @@ class Memory:
     """Whether its network was made sure of since this process began."""
 
 
+NO_MEMORY: Final = Memory()
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     moves: tuple[Move, ...] = ()
@@ -91,7 +99,9 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
+class Case:
+    """All that a plan is made of."""
+
     row: Instance
     seen: Seen | None
     now: datetime
@@ -100,23 +110,23 @@ class _Case:
 
 
 def plan(
-    row: Instance, seen: Seen | None, now: datetime, rules: Rules, memory: Memory = Memory()
+    row: Instance, seen: Seen | None, now: datetime, rules: Rules, memory: Memory = NO_MEMORY
 ) -> Plan:
     """What to do now for `row`, whose machine is `seen`; None: the engine has none."""
     entry = TABLE[row.state, seen.phase if seen else None]
     if callable(entry):
-        return entry(_Case(row, seen, now, rules, memory))
+        return entry(Case(row, seen, now, rules, memory))
     return Plan(entry)
 
 
-def _keep_running(case: _Case) -> Plan:
+def _keep_running(case: Case) -> Plan:
     connect = () if case.memory.connected else (Move.CONNECT,)
     if case.row.reboots_asked > case.row.reboots_done:
         return Plan((*connect, Move.RESET, Move.SAY_REBOOTED))
     return Plan(connect)
 
 
-def _died_at_start(case: _Case) -> Plan:
+def _died_at_start(case: Case) -> Plan:
     """Cutting first makes its phase `defined`, so that each death is counted once. One that an
     earlier server left, killed in the middle of a start perhaps, is not counted."""
     if not case.memory.launched:
@@ -126,17 +136,17 @@ def _died_at_start(case: _Case) -> Plan:
     return Plan((Move.CUT, Move.SAY_FAILED), why="it ended right after each start")
 
 
-def _stop(case: _Case) -> Plan:
-    return _halt(case, case.rules.stop_grace_s, then=(Move.CUT, Move.SAY_HALTED))
+def _stop(case: Case) -> Plan:
+    return halt(case, case.rules.stop_grace_s, then=(Move.CUT, Move.SAY_HALTED))
 
 
-def _terminate(case: _Case) -> Plan:
+def _terminate(case: Case) -> Plan:
     """A machine that was never reported running has no guest worth waiting for."""
     grace_s = case.rules.terminate_grace_s if case.row.engine_ref else 0.0
-    return _halt(case, grace_s, then=(Move.DESTROY, Move.SAY_GONE))
+    return halt(case, grace_s, then=(Move.DESTROY, Move.SAY_GONE))
 
 
-def _halt(case: _Case, grace_s: float, then: tuple[Move, ...]) -> Plan:
+def halt(case: Case, grace_s: float, then: tuple[Move, ...]) -> Plan:
     """Ask the guest every few seconds until the grace is over; then end it."""
     begun = case.row.asked_at or case.row.launched_at
     over_at = begun + timedelta(seconds=grace_s)
@@ -154,7 +164,7 @@ def _halt(case: _Case, grace_s: float, then: tuple[Move, ...]) -> Plan:
 
 _S, _P = InstanceState, Phase
 
-Entry = tuple[Move, ...] | Callable[[_Case], Plan]
+Entry = tuple[Move, ...] | Callable[[Case], Plan]
 
 TABLE: Final[Mapping[tuple[InstanceState, Phase | None], Entry]] = MappingProxyType(
     {

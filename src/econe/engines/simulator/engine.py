@@ -21,14 +21,15 @@ from econe.engines.simulator.world import World
 class Simulator:
     """`start_delay_s`: how long start() takes, as a real hypervisor's would."""
 
+    can = Capabilities(
+        name="simulator",
+        network="none",
+        reasons={"vpc": "the simulator runs no machines", "kvm": "nothing is executed"},
+    )
+
     def __init__(self, world: World | None = None, *, start_delay_s: float = 0.0) -> None:
         self.world = world or World()
         self._closed = threading.Event()
-        self.can = Capabilities(
-            name="simulator",
-            network="none",
-            reasons={"vpc": "the simulator runs no machines", "kvm": "nothing is executed"},
-        )
         self.machines = SimulatedMachines(self.world, start_delay_s, self._closed)
         self.disks = SimulatedDisks(self.world)
         self.networks = SimulatedNetworks(self.world)

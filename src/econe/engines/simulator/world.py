@@ -5,10 +5,11 @@ the server. Tests play the guest's part here: switch off, die, write to the cons
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from econe.domain.ports import Clock, DiskSpec, MachineSpec, NicSpec, Phase, Poke
+from econe.domain.ports import Clock, DiskSpec, MachineSpec, NicSpec, Phase, Poke, SeenNic
 from econe.engines.simulator.script import Script
 
 CONSOLE_KEPT = 64 * 1024
@@ -28,6 +29,8 @@ class Machine:
     why: str = ""
     deaf: bool = False
     """Its guest ignores the power button."""
+    nics: tuple[SeenNic, ...] | None = None
+    """Addresses that the engine gave it."""
 
 
 @dataclass(slots=True)
@@ -50,6 +53,8 @@ class World:
         self.networks: dict[str, dict[str, NicSpec]] = {}
         """VPC -> interface id -> what it was admitted as."""
         self.consoles: dict[str, Console] = {}
+        self.moving: dict[str, Callable[[str], None]] = {}
+        """What becomes of machines between two phases, where machines are shared."""
         self.watcher: Poke | None = None
         """Of the engine that is open."""
 
@@ -94,6 +99,26 @@ class World:
                 self.disks.setdefault(disk.volume_id, disk)
             self.changed()
             return machine.ref
+
+    def begin(self, instance_id: str, deed: Callable[[str], None]) -> None:
+        """It is moving from now on, and `deed` is done when it arrives (SharedMachines)."""
+        with self.lock:
+            self.machines[instance_id].phase = Phase.MOVING
+            self.moving[instance_id] = deed
+            self.changed()
+
+    def arrive(self) -> None:
+        """What was moving is where it was going."""
+        with self.lock:
+            arriving, self.moving = self.moving, {}
+            for instance_id, deed in arriving.items():
+                if instance_id in self.machines:
+                    deed(instance_id)
+
+    def drop(self, instance_id: str) -> None:
+        with self.lock:
+            if self.machines.pop(instance_id, None) is not None:
+                self.changed()
 
     def boot(self, instance_id: str) -> None:
         """Power on, or reset: the guest begins from its first line."""

@@ -1,0 +1,141 @@
+"""What to do about one instance whose machine others command too: plan.py for shared engines.
+
+An administrator migrates it, its owner resumes it by the engine's own tools, the engine itself
+moves it from state to state, and whatever is asked of it takes its time.
+
+Rule 1: nothing is reported because it was asked for, only because it is seen. So a plan that asks
+        ends with the asking, and the next look decides.
+Rule 2: what others do is followed, not undone: a machine that runs although its row says `stopped`
+        was started by somebody who may do so.
+Rule 3: a machine that is not seen is gone only if the engine says so of that one machine.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+from econe.domain.instances import Instance, InstanceState
+from econe.domain.ports import Phase, Seen
+from econe.reconcile.plan import NO_MEMORY, Case, Entry, Memory, Move, Plan, Rules, halt
+
+
+def plan(
+    row: Instance, seen: Seen | None, now: datetime, rules: Rules, memory: Memory = NO_MEMORY
+) -> Plan:
+    """What to do now for `row`, whose machine is `seen`; None: the engine shows none."""
+    entry = TABLE[row.state, seen.phase if seen else None]
+    if callable(entry):
+        return entry(Case(row, seen, now, rules, memory))
+    return Plan(entry)
+
+
+def _absent(otherwise: tuple[Move, ...]) -> Callable[[Case], Plan]:
+    """Of a machine that was seen before; `otherwise` there never was one."""
+
+    def decide(case: Case) -> Plan:
+        return Plan((Move.SAY_VANISHED,) if case.row.engine_ref else otherwise)
+
+    return decide
+
+
+def _follow(case: Case) -> Plan:
+    """Keep up with its name and addresses."""
+    return Plan((Move.SAY_KNOWN,) if _tells_more(case) else ())
+
+
+def _keep_running(case: Case) -> Plan:
+    if case.row.reboots_asked > case.row.reboots_done:
+        return Plan((Move.RESET, Move.SAY_REBOOTED))
+    return _follow(case)
+
+
+def _stop(case: Case) -> Plan:
+    return halt(case, case.rules.stop_grace_s, then=(Move.CUT,))
+
+
+def _stop_on_its_way(case: Case) -> Plan:
+    """It may be halting already, or still on its way up: the engine does what its state allows."""
+    return _every_few_seconds(case, Move.ASK)
+
+
+def _terminate(case: Case) -> Plan:
+    grace_s = case.rules.terminate_grace_s if case.row.engine_ref else 0.0
+    return halt(case, grace_s, then=(Move.DESTROY,))
+
+
+def _terminate_on_its_way(case: Case) -> Plan:
+    """A guest that was asked to halt has its grace; what is not up yet needs none."""
+    if case.memory.asked_at is None:
+        return Plan((Move.DESTROY,))
+    begun = case.row.asked_at or case.row.launched_at
+    over_at = begun + timedelta(seconds=case.rules.terminate_grace_s)
+    return Plan((Move.DESTROY,)) if case.now >= over_at else Plan(look_at=over_at)
+
+
+def _every_few_seconds(case: Case, move: Move) -> Plan:
+    again = timedelta(seconds=case.rules.ask_again_s)
+    asked_at = case.memory.asked_at
+    if asked_at is None or case.now >= asked_at + again:
+        return Plan((move,), look_at=case.now + again)
+    return Plan(look_at=asked_at + again)
+
+
+def _tells_more(case: Case) -> bool:
+    row, seen = case.row, case.seen
+    if seen is None or seen.ref != row.engine_ref:
+        return seen is not None
+    if seen.nics is None:
+        return False
+    there = dict.fromkeys((nic.mac, nic.private_ip) for nic in seen.nics if nic.private_ip)
+    return [(nic.mac, nic.private_ip) for nic in row.interfaces] != list(there)
+
+
+_S, _P = InstanceState, Phase
+
+TABLE: Final[Mapping[tuple[InstanceState, Phase | None], Entry]] = MappingProxyType(
+    {
+        (_S.PENDING, None): _absent((Move.LAUNCH,)),
+        (_S.PENDING, _P.DEFINED): (Move.LAUNCH,),
+        (_S.PENDING, _P.HALTED): (Move.LAUNCH,),
+        (_S.PENDING, _P.MOVING): _follow,
+        (_S.PENDING, _P.RUNNING): (Move.SAY_STARTED,),
+        (_S.PENDING, _P.DIED): (Move.SAY_FAILED,),
+        (_S.PENDING, _P.FAILED): (Move.SAY_FAILED,),
+        (_S.RUNNING, None): _absent((Move.SAY_DIED,)),
+        (_S.RUNNING, _P.DEFINED): (Move.SAY_HALTED,),
+        (_S.RUNNING, _P.HALTED): (Move.SAY_HALTED_BY_GUEST,),
+        (_S.RUNNING, _P.MOVING): (),
+        (_S.RUNNING, _P.RUNNING): _keep_running,
+        (_S.RUNNING, _P.DIED): (Move.SAY_DIED,),
+        (_S.RUNNING, _P.FAILED): (Move.SAY_DIED,),
+        (_S.STOPPING, None): _absent((Move.SAY_HALTED,)),
+        (_S.STOPPING, _P.DEFINED): (Move.SAY_HALTED,),
+        (_S.STOPPING, _P.HALTED): (Move.SAY_HALTED,),
+        (_S.STOPPING, _P.MOVING): _stop_on_its_way,
+        (_S.STOPPING, _P.RUNNING): _stop,
+        (_S.STOPPING, _P.DIED): (Move.SAY_HALTED,),
+        (_S.STOPPING, _P.FAILED): (Move.SAY_HALTED,),
+        (_S.STOPPED, None): _absent(()),
+        (_S.STOPPED, _P.DEFINED): _follow,
+        (_S.STOPPED, _P.HALTED): _follow,
+        (_S.STOPPED, _P.MOVING): (),
+        (_S.STOPPED, _P.RUNNING): (Move.SAY_STARTED,),
+        (_S.STOPPED, _P.DIED): (),
+        (_S.STOPPED, _P.FAILED): (),
+        (_S.SHUTTING_DOWN, None): _absent((Move.DESTROY, Move.SAY_GONE)),
+        (_S.SHUTTING_DOWN, _P.DEFINED): (Move.DESTROY,),
+        (_S.SHUTTING_DOWN, _P.HALTED): (Move.DESTROY,),
+        (_S.SHUTTING_DOWN, _P.MOVING): _terminate_on_its_way,
+        (_S.SHUTTING_DOWN, _P.RUNNING): _terminate,
+        (_S.SHUTTING_DOWN, _P.DIED): (Move.DESTROY,),
+        (_S.SHUTTING_DOWN, _P.FAILED): (Move.DESTROY,),
+        (_S.TERMINATED, None): (),
+        (_S.TERMINATED, _P.DEFINED): (Move.DESTROY,),
+        (_S.TERMINATED, _P.HALTED): (Move.DESTROY,),
+        (_S.TERMINATED, _P.MOVING): (Move.DESTROY,),
+        (_S.TERMINATED, _P.RUNNING): (Move.DESTROY,),
+        (_S.TERMINATED, _P.DIED): (Move.DESTROY,),
+        (_S.TERMINATED, _P.FAILED): (Move.DESTROY,),
+    }
+)
