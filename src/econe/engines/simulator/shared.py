@@ -67,7 +67,7 @@ class SharedMachines(SimulatedMachines):
                 raise EngineBusy("The machine is between two states.")
             self._world.begin(instance_id, self._world.drop)
 
-    def ended(self, instance_id: str, ref: str) -> bool:
+    def ended(self, instance_id: str, ref: str) -> bool:  # noqa: ARG002 - named by ref alone
         with self._world.script.call("machines.ended"), self._world.lock:
             return all(machine.ref != ref for machine in self._world.machines.values())
 
