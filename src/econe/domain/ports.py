@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import BinaryIO, Generic, Protocol, TypeVar
 
 from econe.domain.accounts import AccessKey, Account, Limits
 from econe.domain.faults import Broken, Noun, Unavailable
@@ -595,6 +595,17 @@ class Images(Protocol):
 
     def remove(self, ref: str) -> None:
         """Raises EngineBusy while machines need it. Nothing happens if it is absent."""
+
+
+class Staged(Protocol):
+    """Content on its way into an engine that fetches it from our own door (front/staged.py)."""
+
+    def open(self, token: str) -> BinaryIO | None:
+        """The content behind a secret token, at its beginning; the caller closes it.
+
+        None for what is no token or one no longer, in a time that tells nothing of the tokens that
+        there are. Any thread; touches the disk.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The ASGI application: receives requests and sends answers, and decides nothing.
 
-    GET, POST /     the EC2 Query API
-    GET /health     whether the server works, as JSON
+    GET, POST /             the EC2 Query API
+    GET /health             whether the server works, as JSON
+    GET /staged/<token>     content that an engine fetches (front/staged.py)
 
 Ordinary requests are read whole, within limits of size and time, and answered by the pipeline in a
 pool of threads. Uploads are streamed (front/uploads.py).
@@ -9,22 +10,27 @@ pool of threads. Uploads are streamed (front/uploads.py).
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from econe.domain.ports import Vault
+from econe.domain.ports import Staged, Vault
 from econe.front.body import Body, Disconnected, TooLarge, TooSlow
-from econe.front.messages import Answer, Incoming, new_request_id, refused
+from econe.front.messages import (
+    Answer,
+    Incoming,
+    Receive,
+    Scope,
+    Send,
+    new_request_id,
+    refused,
+)
 from econe.front.pipeline import Pipeline
+from econe.front.staged import StagedFiles
 from econe.front.uploads import Uploads, is_upload
 from econe.front.workers import Workers
 from econe.settings import Images
 from econe.settings import Server as ServerSettings
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 AT_ONCE_BYTES: Final = 8192
 """Requests up to this size are read on the event loop itself, which takes about 0.1 ms and may be
@@ -48,7 +54,10 @@ class Application:
         health: Health,
         server: ServerSettings,
         images: Images,
+        *,
+        staged: Staged | None = None,
     ) -> None:
+        """`staged`: of an engine that fetches content from here; without it that path is empty."""
         self._pipeline, self._health = pipeline, health
         self._most_head = server.max_header_kib * 1024
         self._most_body = server.max_body_kib * 1024
@@ -57,13 +66,18 @@ class Application:
         self._writers = Workers(server.threads, "write")
         """Apart from readers, which shall not wait behind those who wait for the one writer."""
         self._uploads = Uploads(pipeline, vault, server, images)
+        self._staged = None if staged is None else StagedFiles(staged)
 
     def close(self) -> None:
         self._workers.close()
         self._writers.close()
         self._uploads.close()
+        if self._staged is not None:
+            self._staged.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._staged is not None and await self._staged.give(scope, receive, send):
+            return
         try:
             answer = await self._answer(scope, receive)
         except Disconnected:
