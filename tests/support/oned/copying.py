@@ -1,0 +1,198 @@
+"""The datastore's driver: how large a source is, and the copy of it.
+
+Read from remotes/libfs.sh, downloader.sh and fs/cp of 7.0.2. Of an http source the driver reads
+the head twice (a GET that it drops after 64 KiB), asks HEAD for the length if it is no qcow2, and
+later downloads it whole. The stand-in asks the same, keeps nothing, and remembers the digest.
+"""
+
+import hashlib
+import http.client
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from tests.support.oned.errors import INTERNAL, Refused
+from tests.support.oned.images import Image
+from tests.support.oned.objects import Datastore
+
+if TYPE_CHECKING:
+    from tests.support.oned.world import World
+
+_HEAD = 65536
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_CHUNK = 1 << 20
+
+
+class Sources(Protocol):
+    """The files that the front-end host sees."""
+
+    def real(self, path: str) -> str:
+        """Without links and dots, as `readlink -f` prints it."""
+
+    def head(self, path: str) -> bytes:
+        """The first bytes. Raises OSError."""
+
+    def size(self, path: str) -> int:
+        """Bytes. Raises OSError."""
+
+    def chunks(self, path: str) -> Iterator[bytes]: ...
+
+
+class RealFiles:
+    def real(self, path: str) -> str:
+        return str(Path(path).resolve())
+
+    def head(self, path: str) -> bytes:
+        with Path(path).open("rb") as file:
+            return file.read(_HEAD)
+
+    def size(self, path: str) -> int:
+        return Path(path).stat().st_size
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        with Path(path).open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+
+
+class Copies:
+    def __init__(self, world: "World", sources: Sources) -> None:
+        self._world = world
+        self.sources = sources
+        self.digests: dict[int, str] = {}
+        """SHA-256 of what was copied, by image."""
+        self._threads: list[threading.Thread] = []
+
+    def wait(self) -> bool:
+        """For downloads that are under way; True if there was any."""
+        threads, self._threads = self._threads, []
+        for thread in threads:
+            thread.join()
+        return bool(threads)
+
+    def size_mb(self, datastore: Datastore, path: str) -> int:
+        """Raises Refused with what the driver prints."""
+        if datastore.ds_mad == "dummy":
+            return 1024
+        length = _remote_size(path) if _is_remote(path) else self._local_size(path)
+        if length == 0:
+            raise _no_size("Runtime error during size estimation")
+        return -(-length // (1 << 20))
+
+    def format(self, datastore: Datastore, path: str) -> str:
+        if datastore.ds_mad == "dummy":
+            return "dummy_format"
+        head = b""
+        if not _is_remote(path):
+            head = self.sources.head(path)
+        return "qcow2" if head[:4] == b"QFI\xfb" else "raw"
+
+    def _local_size(self, path: str) -> int:
+        try:
+            return _virtual_size(self.sources.head(path)) or self.sources.size(path)
+        except OSError as error:
+            raise _no_size(f"cannot access '{path}' ({error.strerror})") from error
+
+    def is_restricted(self, datastore: Datastore, path: str) -> bool:
+        """By `readlink -f` and plain prefixes: `/srv/a` also lets in `/srv/ab`."""
+        if _is_remote(path):
+            return False
+        real = self.sources.real(path)
+        if any(real.startswith(safe) for safe in datastore.directories("SAFE_DIRS")):
+            return False
+        return any(real.startswith(each) for each in datastore.directories("RESTRICTED_DIRS"))
+
+    def start(self, image: Image, datastore: Datastore) -> None:
+        """Copy now, or begin to; tells life of the end. The world's lock is held."""
+        life = self._world.image_life
+        if datastore.ds_mad == "dummy" or not image.path:
+            life.copied(image.id, "dummy_path" if datastore.ds_mad == "dummy" else None, "")
+        elif self.is_restricted(datastore, image.path):
+            life.not_copied(
+                image.id,
+                f"Not allowed to copy image from {image.path}, check RESTRICTED_DIRS in your"
+                " datastore",
+            )
+        elif _is_remote(image.path):
+            thread = threading.Thread(target=self._copy, args=(image,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        else:
+            self._copy(image)
+
+    def _copy(self, image: Image) -> None:
+        chunks = (
+            _download(image.path) if _is_remote(image.path) else self.sources.chunks(image.path)
+        )
+        wanted = next((name for name in ("MD5", "SHA1") if name in image.template), None)
+        kept = hashlib.sha256()
+        asked = hashlib.new((wanted or "md5").lower(), usedforsecurity=False)
+        first = b""
+        problem = ""
+        try:
+            for chunk in chunks:
+                first = first or chunk[:4]
+                kept.update(chunk)
+                asked.update(chunk)
+        except (OSError, http.client.HTTPException):
+            problem = "Error copying"
+        if not problem and wanted and asked.hexdigest() != image.template.get(wanted):
+            problem = "Hash does not match"
+        with self._world.lock:
+            if problem:
+                self._world.image_life.not_copied(
+                    image.id, f"Error copying {image.path} to {image.id}: {problem}"
+                )
+                return
+            self.digests[image.id] = kept.hexdigest()
+            format_seen = "qcow2" if first == b"QFI\xfb" else "raw"
+            self._world.image_life.copied(image.id, None, format_seen)
+
+
+def _is_remote(path: str) -> bool:
+    return path.startswith(("http://", "https://"))
+
+
+def _no_size(text: str) -> Refused:
+    return Refused(INTERNAL, f"Cannot parse image SIZE: {text}")
+
+
+def _virtual_size(head: bytes) -> int:
+    """Of a qcow2, from its header; 0 of anything else."""
+    return int.from_bytes(head[24:32], "big") if head[:4] == b"QFI\xfb" else 0
+
+
+def _remote_size(url: str) -> int:
+    try:
+        head = b""
+        for _ in range(2):
+            with _OPENER.open(url, timeout=60) as answer:
+                head = answer.read(_HEAD)
+    except (OSError, http.client.HTTPException) as error:
+        # The script asks whether the URL is a readable file, which it never is.
+        raise _no_size(f"cannot access '{url}' (Permission denied)") from error
+    if virtual := _virtual_size(head):
+        return virtual
+    request = urllib.request.Request(url, method="HEAD")
+    try:
+        with _OPENER.open(request, timeout=60) as answer:
+            length = answer.headers.get("Content-Length")
+    except (urllib.error.URLError, http.client.HTTPException) as error:
+        raise _no_size("Unsupported remote image format") from error
+    if length is None:
+        raise _no_size("Unsupported remote image format")
+    return int(length)
+
+
+def _download(url: str) -> Iterator[bytes]:
+    with _OPENER.open(url, timeout=60) as answer:
+        expected = answer.headers.get("Content-Length")
+        got = 0
+        while chunk := answer.read(_CHUNK):
+            got += len(chunk)
+            yield chunk
+        if expected is not None and got != int(expected):
+            raise http.client.IncompleteRead(b"")
