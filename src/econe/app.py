@@ -149,12 +149,17 @@ def make_cloud(settings: Settings, engine: Engine, url: str = "") -> Cloud:
         key_maker=OpenSshKeys(),
         page_key=Hidden(derived_secret(settings.state, "pages")),
         endpoint=reached or settings.server.listen,
-        sizes=CATALOGUE,
+        sizes=CATALOGUE if _offers_catalogue(settings) else {},
         default_type=said.default_type,
         root_gib=said.root_gib,
         max_instances=said.max_instances,
         vpc_pools=said.default_vpc_cidrs,
+        can=engine.can,
     )
+
+
+def _offers_catalogue(settings: Settings) -> bool:
+    return settings.engine != "opennebula" or settings.opennebula.catalogue
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ import pytest
 from tests.support.desk import refused
 
 from econe.domain.faults import Malformed, Missing, NotFound, Noun
+from econe.domain.images import ImageState
+from econe.domain.reasons import Reason
 
 
 def only(name, *values):
@@ -91,6 +93,45 @@ def test_executable_users(helen, paris):
     assert shown(helen, ExecutableUsers=["all"]) == [theirs]
     assert shown(helen, ExecutableUsers=["self"]) == []
     assert mine not in shown(helen, ExecutableUsers=["all", "self"])
+
+
+def share(desk, image, *shares):
+    with desk.store.writing() as tx:
+        tx.images.save(replace(tx.images.get(image), shares=shares))
+    return image
+
+
+def test_shared_images_are_listed_for_the_account_and_its_groups(helen, paris):
+    mine, public = helen.image(), publish(paris, paris.image())
+    to_me = share(paris, paris.image(), helen.account.number)
+    to_us = share(paris, paris.image(), "group:5", "group:7")
+    paris.image()
+    helen.account = replace(helen.account, groups=("5",))
+    assert shown(helen) == [mine, public, to_me, to_us]
+    for me in ("self", helen.account.number):
+        assert shown(helen, ExecutableUsers=[me]) == [to_me, to_us]
+    assert shown(helen, ExecutableUsers=["self", "all"]) == [public, to_me, to_us]
+    assert shown(paris, ExecutableUsers=[helen.account.number]) == [to_me]
+    with refused(NotFound, Noun.IMAGE):
+        replace(helen, account=replace(helen.account, groups=()))(
+            "DescribeImages", ImageIds=[to_us]
+        )
+
+
+def test_images_on_their_way_and_failed_ones_are_listed_with_the_reason(helen):
+    pending, failed = helen.image(), helen.image()
+    why = Reason("Client.VolumeLimitExceeded", "Client.VolumeLimitExceeded: No room.")
+    with helen.store.writing() as tx:
+        tx.images.save(replace(tx.images.get(pending), state=ImageState.PENDING))
+        changed = replace(tx.images.get(failed), state=ImageState.FAILED, state_reason=why)
+        tx.images.save(changed)
+    first, second = helen("DescribeImages")["Images"]
+    assert first["State"] == "pending"
+    assert "StateReason" not in first
+    assert second["State"] == "failed"
+    assert second["StateReason"] == {"Code": why.code, "Message": why.message}
+    assert shown(helen, **only("state", "failed")) == [failed]
+    assert shown(helen, **only("state-reason-code", "Client.*")) == [failed]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """Images: uploaded, registered, deregistered."""
 
 import re
+from dataclasses import replace
 
 import pytest
-from tests.support.desk import refused
+from tests.support.desk import SHARED, refused
 
 from econe.domain.faults import (
     Duplicate,
@@ -14,7 +15,7 @@ from econe.domain.faults import (
     Unavailable,
     Unsupported,
 )
-from econe.domain.images import Content, DiskFormat, ImageState
+from econe.domain.images import Content, DiskFormat, ImageState, Placing
 
 CONTENT = Content("19ead5de585f43282acab4060bfb7a07", DiskFormat.QCOW2, 4096, 3 << 30)
 
@@ -131,3 +132,50 @@ def test_a_deregistered_image_is_no_longer_available(helen, action):
     name, member = action
     with refused(Unavailable, Noun.IMAGE):
         helen(name, **{member: image})
+
+
+# --- where the engine keeps images
+
+
+def test_an_upload_is_pending_until_the_engine_has_it(helen):
+    shared = helen.on(SHARED)
+    made = shared("UploadImage", content=CONTENT)["ImageId"]
+    assert shared("RegisterImage", ImageLocation=made) == {"ImageId": made}
+    row = helen.find("images", made)
+    assert (row.state, row.registered) == (ImageState.PENDING, True)
+
+
+def test_an_upload_may_say_where_it_is_kept(helen):
+    asked = {"Datastore": "images 2", "DiskType": "DATABLOCK", "DiskFormat": "qcow2"}
+    made = helen.on(SHARED)("UploadImage", content=CONTENT, Driver="raw", **asked)
+    placing = helen.find("images", made["ImageId"]).placing
+    assert placing == Placing("images 2", "DATABLOCK", "qcow2", "raw")
+
+
+@pytest.mark.parametrize("member", ["Datastore", "DiskType", "DiskFormat", "Driver"])
+def test_where_econe_keeps_images_the_place_cannot_be_chosen(helen, member):
+    with refused(Unsupported, Noun.PARAMETER, "cannot be chosen"):
+        helen("UploadImage", content=CONTENT, **{member: "x"})
+
+
+@pytest.mark.parametrize("value", ['a"b', "a\nb", "x" * 129, "$(id)", "[1]"])
+def test_a_place_is_a_plain_name(helen, value):
+    with refused(Invalid, Noun.PARAMETER):
+        helen.on(SHARED)("UploadImage", content=CONTENT, Datastore=value)
+
+
+def test_a_pending_image_holds_its_name(helen):
+    shared = helen.on(SHARED)
+    shared("UploadImage", content=CONTENT, Name="gentoo")
+    with refused(Duplicate, Noun.IMAGE):
+        shared("UploadImage", content=CONTENT, Name="gentoo")
+
+
+def test_a_failed_image_cannot_be_registered_and_can_be_deregistered(helen):
+    made = helen.image(registered=False)
+    with helen.store.writing() as tx:
+        tx.images.save(replace(tx.images.get(made), state=ImageState.FAILED))
+    with refused(Unavailable, Noun.IMAGE, "has failed"):
+        helen("RegisterImage", ImageLocation=made)
+    helen("DeregisterImage", ImageId=made)
+    assert helen.find("images", made).state is ImageState.DEREGISTERED

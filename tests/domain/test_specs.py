@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from econe.domain.faults import Broken
 from econe.domain.images import DiskFormat
-from econe.domain.sizes import CATALOGUE
+from econe.domain.sizes import CATALOGUE, Size
 from econe.domain.specs import machine_spec
 
 
@@ -42,7 +44,18 @@ def test_a_deregistered_image_still_says_what_the_disk_is_made_of(helen):
     assert spec_of(helen, id_).disks[0].location
 
 
-def test_a_type_that_is_not_in_the_catalogue_any_more_is_our_fault(helen):
-    (id_,) = helen.launch()
+def test_a_machine_stays_what_it_was_launched_as_whatever_becomes_of_its_type(helen):
+    (id_,) = helen.launch(InstanceType="t3.medium")
+    other = {"t3.medium": Size("t3.medium", 1, 1, engine_ref="7")}
+    for sizes, ref in ((other, "7"), ({}, "")):
+        spec = spec_of(helen, id_, sizes)
+        assert (spec.vcpus, spec.memory_mib, spec.template_ref) == (2, 4096, ref)
+
+
+def test_a_row_of_an_old_database_has_what_its_type_says(helen):
+    (id_,) = helen.launch(InstanceType="t3.medium")
+    with helen.store.writing() as tx:
+        tx.instances.save(replace(tx.instances.get(id_), vcpus=0, memory_mib=0))
+    assert spec_of(helen, id_).memory_mib == 4096
     with pytest.raises(Broken):
         spec_of(helen, id_, sizes={})

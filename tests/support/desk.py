@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,25 @@ from econe.domain.default_network import ensure_default_network
 from econe.domain.hidden import Hidden
 from econe.domain.images import Content, DiskFormat
 from econe.domain.instances import Instance
-from econe.domain.ports import Phase, Seen, Store
+from econe.domain.ports import Capabilities, Phase, Seen, Store
 from econe.domain.queries import Key
 from econe.store import open_store
 
 GIB = 1 << 30
 NOW = datetime(2026, 11, 23, 16, 0, 0, tzinfo=UTC)
+
+
+SHARED = Capabilities(
+    name="shared",
+    network="none",
+    shared=True,
+    gives_addresses=True,
+    keeps_images=True,
+    keeps_disks=False,
+    metadata=False,
+    console="vnc",
+)
+"""An engine that others use too, and that has networks and images of its own."""
 
 
 class Consoles:
@@ -73,6 +86,10 @@ class Desk:
                 content=content,
             )
             return handler.call(context, asked)
+
+    def on(self, can: Capabilities) -> "Desk":
+        """The same account of the same store, over an engine that can do this."""
+        return replace(self, cloud=replace(self.cloud, can=can))
 
     def passes(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)

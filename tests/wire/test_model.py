@@ -43,5 +43,9 @@ def test_the_overlay_adds_to_shapes_and_takes_nothing_away():
         "Name",
         "Description",
         "Architecture",
+        "Datastore",
+        "DiskType",
+        "DiskFormat",
+        "Driver",
         "DryRun",
     }

@@ -15,9 +15,9 @@ from econe.actions.registry import action
 from econe.actions.tagspecs import read_specifications
 from econe.domain.faults import Broken, Malformed, Missing, Noun
 from econe.domain.gallery import Registration
-from econe.domain.images import Image, ImageState
+from econe.domain.images import Image, ImageState, Placing
 from econe.domain.ports import Transaction
-from econe.domain.queries import Criterion, Query
+from econe.domain.queries import Criterion, Query, literally
 
 AMAZONS: Final = frozenset({"amazon", "aws-marketplace", "aws-backup-vault"})
 """Owner aliases of which there is nothing here."""
@@ -36,6 +36,8 @@ IMAGE_FILTERS: Final = Table(
         "registered": "registered",
         "root-device-name": "root_device",
         "state": "state",
+        "state-reason-code": "state_reason.code",
+        "state-reason-message": "state_reason.message",
     },
     shown={
         "block-device-mapping.delete-on-termination": "BlockDeviceMappings.Ebs.DeleteOnTermination",
@@ -76,8 +78,6 @@ IMAGE_FILTERS: Final = Table(
         "source-image-region": NOTHING,
         "source-instance-id": NOTHING,
         "sriov-net-support": NOTHING,
-        "state-reason-code": NOTHING,
-        "state-reason-message": NOTHING,
         "virtualization-type": "VirtualizationType",
     },
 )
@@ -93,7 +93,14 @@ REGISTER_TAKES: Final = (
 )
 
 
-@action("UploadImage", writes=True, takes="Name Description Architecture")
+LISTED: Final = tuple(state.value for state in ImageState if state is not ImageState.DEREGISTERED)
+
+
+@action(
+    "UploadImage",
+    writes=True,
+    takes="Name Description Architecture Datastore DiskType DiskFormat Driver",
+)
 def upload_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     """The pipeline has received and proven the body before; here it gets its row."""
     if ctx.content is None:
@@ -106,6 +113,12 @@ def upload_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
         name=asked.get("Name"),
         description=asked.get("Description", ""),
         architecture=asked.get("Architecture"),
+        placing=Placing(
+            datastore=asked.get("Datastore", ""),
+            type=asked.get("DiskType", ""),
+            format=asked.get("DiskFormat", ""),
+            driver=asked.get("Driver", ""),
+        ),
     )
     return {"ImageId": image.id}
 
@@ -148,15 +161,16 @@ def deregister_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     "IncludeDisabled",
 )
 def describe_images(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    """Registered images of the account, and public ones. Nothing here is ever deprecated or
-    disabled, so to include those changes nothing."""
+    """Registered images of the account, public ones, and those shared with it. Nothing here is
+    ever deprecated or disabled, so to include those changes nothing."""
     sieve = read_filters(asked, IMAGE_FILTERS)
     page = read_page(ctx, asked, "DescribeImages", least=1)
-    listed = [Criterion("state", (ImageState.AVAILABLE.value,))]
+    listed = [Criterion("state", LISTED)]
     if not any(each.field == "registered" for each in sieve.criteria):
         listed.append(Criterion("registered", ("true",)))
     query = Query(
         viewer=ctx.account.number,
+        viewer_groups=ctx.account.viewer_groups,
         ids=read_ids(Noun.IMAGE, asked.get("ImageIds")),
         criteria=tuple(listed),
     )
@@ -166,7 +180,7 @@ def describe_images(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
         *listed,
         *sieve.criteria,
         *_owned(ctx, asked.get("Owners")),
-        *_executable(asked.get("ExecutableUsers")),
+        *_executable(ctx, asked.get("ExecutableUsers")),
     )
     name_of = _names(ctx.tx)
 
@@ -196,12 +210,18 @@ def _owned(ctx: Context, owners: Sequence[str] | None) -> list[Criterion]:
     return [Criterion("account", tuple(numbers))]
 
 
-def _executable(users: Sequence[str] | None) -> list[Criterion]:
-    """`all` are public images. No image is shared with a single account yet, which is what
-    `self` and account numbers ask for (API reference, DescribeImages)."""
+def _executable(ctx: Context, users: Sequence[str] | None) -> list[Criterion]:
+    """Images that any of these was given leave to run: `all`, account numbers, `self` (API
+    reference, DescribeImages). Owners need no leave."""
     if not users:
         return []
-    return [Criterion("public", ("true",) if "all" in users else ())]
+    grantees: list[str] = []
+    for user in users:
+        if user in ("self", ctx.account.number):
+            grantees += [ctx.account.number, *ctx.account.viewer_groups]
+        else:
+            grantees.append(user)
+    return [Criterion("executable_by", tuple(literally(each) for each in grantees))]
 
 
 def _names(tx: Transaction) -> Callable[[str], str]:

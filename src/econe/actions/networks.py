@@ -127,11 +127,14 @@ def describe_vpcs(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
 
 @action("DescribeSubnets", takes="SubnetIds Filters MaxResults NextToken")
 def describe_subnets(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    """Where the engine gives addresses, what others took of a subnet is not known here: free are
+    those that no interface of the account has."""
+
     def show(row: Subnet) -> dict[str, Any]:
         here = Criterion("subnet_id", (row.id,))
         taken = len(ctx.tx.interfaces.keys(Query(criteria=(here,))).items)
         free = IPv4Network(row.cidr).num_addresses - KEPT_FROM_START - 1 - taken
-        return part_views.subnet(row, ctx.cloud, free)
+        return part_views.subnet(row, ctx.cloud, max(0, free))
 
     return answer("Subnets", *describe(ctx, asked, SUBNETS, show))
 

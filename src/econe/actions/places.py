@@ -91,7 +91,7 @@ def describe_account_attributes(ctx: Context, asked: dict[str, Any]) -> dict[str
     values = {
         "default-vpc": network.vpc.id if network else "none",
         "max-elastic-ips": "0",
-        "max-instances": str(ctx.cloud.max_instances),
+        "max-instances": str(_most_instances(ctx)),
         "supported-platforms": "VPC",
         "vpc-max-elastic-ips": "0",
         "vpc-max-security-groups-per-interface": "1",
@@ -108,6 +108,11 @@ def describe_account_attributes(ctx: Context, asked: dict[str, Any]) -> dict[str
             for name in names
         ]
     }
+
+
+def _most_instances(ctx: Context) -> int:
+    own = ctx.account.limits.instances
+    return ctx.cloud.max_instances if own is None else min(own, ctx.cloud.max_instances)
 
 
 @action("GetCallerIdentity")

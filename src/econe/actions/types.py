@@ -1,4 +1,4 @@
-"""Instance types, as the catalogue has them."""
+"""Instance types: the catalogue's, and those that the engine has."""
 
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from econe.actions.listing import answer
 from econe.actions.pages import read_page
 from econe.actions.registry import action
 from econe.domain.faults import NotFound, Noun
-from econe.domain.sizes import Size
+from econe.domain.sizes import Size, sizes_of
 
 TYPE_FILTERS: Final = Table(
     pushed={},
@@ -81,10 +81,11 @@ OLD_FAMILIES: Final = frozenset({"m1", "t1"})
 def describe_instance_types(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     sieve = read_filters(asked, TYPE_FILTERS)
     page = read_page(ctx, asked, "DescribeInstanceTypes", most=100)
-    names = asked.get("InstanceTypes") or sorted(ctx.cloud.sizes)
-    if missing := [name for name in names if name not in ctx.cloud.sizes]:
+    sizes = sizes_of(ctx.tx, ctx.account.number, ctx.cloud.sizes)
+    names = asked.get("InstanceTypes") or sorted(sizes)
+    if missing := [name for name in names if name not in sizes]:
         raise NotFound(Noun.INSTANCE_TYPE, ", ".join(missing))
-    views = [view_of(ctx.cloud.sizes[name]) for name in sorted(set(names))]
+    views = [view_of(sizes[name]) for name in sorted(set(names))]
     kept = [
         view
         for view in views

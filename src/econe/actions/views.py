@@ -17,6 +17,7 @@ from econe.domain.keypairs import KeyPair
 from econe.domain.launch import GIB
 from econe.domain.networks import NetworkInterface
 from econe.domain.places import private_dns_name, zone_id
+from econe.domain.reasons import Reason
 from econe.domain.tags import Tag
 from econe.domain.volumes import Volume, VolumeState
 
@@ -45,6 +46,10 @@ def tag(row: Tag) -> View:
 
 def state(given: InstanceState) -> View:
     return {"Code": given.code, "Name": given.value}
+
+
+def reason(given: Reason) -> View:
+    return {"Code": given.code, "Message": given.message}
 
 
 def moved(changes: Iterable[Moved]) -> list[View]:
@@ -83,7 +88,6 @@ def _metadata_options(options: MetadataOptions) -> View:
 
 def instance(row: Instance, cloud: Cloud) -> View:
     """API reference, Instance. A terminated one is in no network any more."""
-    size = cloud.sizes.get(row.instance_type)
     made: View = {
         "AmiLaunchIndex": row.launch_index,
         "Architecture": row.architecture,
@@ -122,20 +126,23 @@ def instance(row: Instance, cloud: Cloud) -> View:
         "UsageOperation": USAGE,
         "VirtualizationType": "hvm",
     }
-    if size is not None:
-        made["CpuOptions"] = {"CoreCount": size.vcpus, "ThreadsPerCore": 1}
+    if vcpus := _vcpus(row, cloud):
+        made["CpuOptions"] = {"CoreCount": vcpus, "ThreadsPerCore": 1}
     if row.key_name is not None:
         made["KeyName"] = row.key_name
     if row.state_reason.code:
-        made["StateReason"] = {
-            "Code": row.state_reason.code,
-            "Message": row.state_reason.message,
-        }
+        made["StateReason"] = reason(row.state_reason)
     if row.reach:
         made["SshAddress"] = row.reach
     if row.interfaces:
         made |= _network_of_instance(row.interfaces[0], cloud)
     return made
+
+
+def _vcpus(row: Instance, cloud: Cloud) -> int:
+    """Rows of old databases do not say it, and their type may be gone."""
+    size = cloud.sizes.get(row.instance_type)
+    return row.vcpus or (size.vcpus if size else 0)
 
 
 def _network_of_instance(first: NetworkInterface, cloud: Cloud) -> View:
@@ -232,7 +239,7 @@ _UNKNOWN: Final = {"Status": "not-applicable", "Details": []}
 
 def image(row: Image, owner_name: str) -> View:
     """API reference, Image. The location is the name under which the content is kept."""
-    return {
+    made: View = {
         "Architecture": row.architecture,
         "BlockDeviceMappings": [
             {
@@ -267,6 +274,9 @@ def image(row: Image, owner_name: str) -> View:
         "UsageOperation": USAGE,
         "VirtualizationType": "hvm",
     }
+    if row.state_reason.code:
+        made["StateReason"] = reason(row.state_reason)
+    return made
 
 
 def key_pair(row: KeyPair, *, with_public_key: bool = False) -> View:

@@ -35,6 +35,11 @@ class Account:
     """The engine's ids of the groups that the user is in."""
     limits: Limits = Limits()
 
+    @property
+    def viewer_groups(self) -> tuple[str, ...]:
+        """What in Image.shares means this account beside its number."""
+        return tuple(f"group:{group}" for group in self.groups)
+
 
 def number_of(engine_ref: str) -> str:
     """The account number of an engine's user, made of its id: the same in every server, and after

@@ -11,7 +11,7 @@ from econe.domain.fleet import Fleet
 from econe.domain.gallery import Gallery
 from econe.domain.hidden import Hidden
 from econe.domain.keyring import Keyring
-from econe.domain.ports import Consoles, KeyMaker
+from econe.domain.ports import ANY_ENGINE, Capabilities, Consoles, KeyMaker
 from econe.domain.sizes import CATALOGUE, Size
 
 
@@ -32,6 +32,8 @@ class Cloud:
     max_instances: int = 1000
     vpc_pools: tuple[str, ...] = ("172.31.0.0/16", "10.128.0.0/9")
     """Where default VPCs get their /16 from."""
+    can: Capabilities = ANY_ENGINE
+    """What the engine can do, and what is therefore offered or refused."""
 
     @property
     def instances(self) -> Fleet:
@@ -42,11 +44,12 @@ class Cloud:
             root_gib=self.root_gib,
             max_instances=self.max_instances,
             vpc_pools=self.vpc_pools,
+            can=self.can,
         )
 
     @property
     def images(self) -> Gallery:
-        return Gallery()
+        return Gallery(self.can)
 
     @property
     def key_pairs(self) -> Keyring:

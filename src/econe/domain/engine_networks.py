@@ -24,13 +24,24 @@ class AccountNetwork:
 def find_engine_network(tx: Transaction, account: str, ref: str) -> AccountNetwork | None:
     """What stands for the engine's network `ref` in the account, if all three rows exist."""
     vpcs = tx.vpcs.find(Query(account=account, criteria=(_same("engine_ref", ref),))).items
-    if not vpcs:
+    return _network_of(tx, vpcs[0]) if vpcs else None
+
+
+def find_subnets_network(tx: Transaction, account: str, subnet_id: str) -> AccountNetwork | None:
+    """The account's network with this subnet, if the engine has it."""
+    subnet = tx.subnets.get(subnet_id)
+    if subnet is None or subnet.account != account or not subnet.engine_ref:
         return None
-    here = _same("vpc_id", vpcs[0].id)
-    subnets = tx.subnets.find(Query(account=account, criteria=(here,))).items
+    vpc = tx.vpcs.get(subnet.vpc_id)
+    return _network_of(tx, vpc) if vpc else None
+
+
+def _network_of(tx: Transaction, vpc: Vpc) -> AccountNetwork | None:
+    here = _same("vpc_id", vpc.id)
+    subnets = tx.subnets.find(Query(account=vpc.account, criteria=(here,))).items
     named = _same("name", DEFAULT_GROUP)
-    groups = tx.security_groups.find(Query(account=account, criteria=(named, here))).items
-    return AccountNetwork(vpcs[0], subnets[0], groups[0]) if subnets and groups else None
+    groups = tx.security_groups.find(Query(account=vpc.account, criteria=(named, here))).items
+    return AccountNetwork(vpc, subnets[0], groups[0]) if subnets and groups else None
 
 
 def make_engine_network(

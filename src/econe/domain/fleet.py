@@ -12,13 +12,15 @@ from typing import Final
 
 from econe.domain import launch as rules
 from econe.domain.default_network import ensure_default_network
+from econe.domain.engine_networks import AccountNetwork
 from econe.domain.faults import Invalid, NotFound, Noun
 from econe.domain.ids import read_id
 from econe.domain.instances import Event, Instance, InstanceState, advance
-from econe.domain.launch import LaunchOrder, Plan
-from econe.domain.ports import Transaction
+from econe.domain.launch import LaunchOrder, NetworkOrder, Plan
+from econe.domain.limits import room_for_instances
+from econe.domain.ports import ANY_ENGINE, Capabilities, Transaction
 from econe.domain.reasons import Reason
-from econe.domain.sizes import Size
+from econe.domain.sizes import Size, sizes_of
 
 BY_USER: Final = Reason(
     "Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown"
@@ -40,10 +42,12 @@ class Fleet:
 
     zone: str
     sizes: Mapping[str, Size]
+    """The catalogue: types that all may use where the engine has none of the same name."""
     default_type: str
     root_gib: int
     max_instances: int
     vpc_pools: Sequence[str]
+    can: Capabilities = ANY_ENGINE
 
     def launch(
         self, tx: Transaction, account: str, order: LaunchOrder, now: datetime
@@ -54,13 +58,12 @@ class Fleet:
         """
         rules.check_counts(order)
         rules.check_options(order)
-        size = order.size or self.default_type
-        if size not in self.sizes:
-            raise Invalid(Noun.INSTANCE_TYPE, size, f"Invalid value '{size}' for InstanceType.")
+        rules.check_engine(order, self.can)
+        size = self._size(tx, account, order.size or self.default_type)
         image = rules.find_image(tx, account, order.image)
         key = rules.find_key(tx, account, order.key_pair)
         root = rules.choose_root(order, image)
-        network = ensure_default_network(tx, account, self.zone, self.vpc_pools, now)
+        network = self._network(tx, account, order.network, now)
         rules.check_network(order.network, network, self.zone)
         plan = Plan(
             account=account,
@@ -73,10 +76,25 @@ class Fleet:
             root_gib=rules.size_root(root, image, self.root_gib),
             network=network,
             zone=self.zone,
+            can=self.can,
             now=now,
         )
-        count = rules.room_for(tx, account, order, self.max_instances)
+        count = room_for_instances(tx, account, order, size, self.max_instances)
         return rules.write_rows(tx, plan, count)
+
+    def _size(self, tx: Transaction, account: str, name: str) -> Size:
+        size = sizes_of(tx, account, self.sizes).get(name)
+        if size is None:
+            raise Invalid(Noun.INSTANCE_TYPE, name, f"Invalid value '{name}' for InstanceType.")
+        return size
+
+    def _network(
+        self, tx: Transaction, account: str, order: NetworkOrder, now: datetime
+    ) -> AccountNetwork:
+        """Networks of the engine's own are there before anybody launches in them."""
+        if self.can.gives_addresses:
+            return rules.choose_network(tx, account, order)
+        return ensure_default_network(tx, account, self.zone, self.vpc_pools, now)
 
     def start(
         self, tx: Transaction, account: str, asked: Sequence[str], now: datetime

@@ -3,7 +3,7 @@
 import string
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
 from econe.domain.faults import (
@@ -16,16 +16,23 @@ from econe.domain.faults import (
     Unsupported,
 )
 from econe.domain.ids import read_id
-from econe.domain.images import Content, Image, ImageState
-from econe.domain.ports import Transaction
+from econe.domain.images import Content, Image, ImageState, Placing
+from econe.domain.limits import check_room_for_image
+from econe.domain.ports import Capabilities, Transaction
 from econe.domain.queries import Criterion, Query, literally
 from econe.domain.tagging import check_tags
 
 NAME_LENGTHS = range(3, 129)
 LONGEST_DESCRIPTION = 255
+LONGEST_PLACE = 128
 ROOT_DEVICES = frozenset({"/dev/sda1", "/dev/sda", "/dev/xvda", "/dev/vda"})
 """Names of the root disk that images are registered with; all mean the first disk."""
+_PLACE_CHARACTERS = frozenset(string.ascii_letters + string.digits + " ._-+:@")
 _NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "()[] ./-'@_")
+
+
+HOLDING_NAMES = frozenset({ImageState.PENDING, ImageState.AVAILABLE})
+"""States in which no other image of the account may have an image's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,8 @@ class Registration:
 class Gallery:
     """Use cases of images. Raise Fault; `account` is a number."""
 
+    can: Capabilities
+
     def keep(
         self,
         tx: Transaction,
@@ -55,13 +64,17 @@ class Gallery:
         name: str | None = None,
         description: str = "",
         architecture: str | None = None,
+        placing: Placing = Placing(),
     ) -> Image:
-        """The row of an upload that was proven. It can be run once it is registered."""
+        """The row of an upload that was proven. It can be run once it is registered and, where the
+        engine keeps images, has taken the content over."""
+        self._check_placing(placing)
         _check_architecture(architecture)
         check_description(description)
         if name is not None:
             check_name(name)
             _check_free(tx, account, name)
+        check_room_for_image(tx, account, content)
         (image_id,) = tx.next_ids("ami")
         image = Image(
             id=image_id,
@@ -71,7 +84,9 @@ class Gallery:
             disk_format=content.format,
             size_bytes=content.virtual_bytes,
             created_at=now,
+            state=ImageState.PENDING if self.can.keeps_images else ImageState.AVAILABLE,
             description=description,
+            placing=placing,
         )
         tx.images.add(image)
         return image
@@ -80,6 +95,10 @@ class Gallery:
         """The image can be run and is listed from now on. Again is not an error."""
         _check_architecture(asked.architecture)
         image = self._own(tx, account, _image_id(asked.location), asked.location)
+        if image.state is ImageState.FAILED:
+            raise Unavailable(
+                Noun.IMAGE, image.id, f"The image id '[{asked.location}]' has failed."
+            )
         changes: dict[str, object] = {"registered": True}
         if asked.name is not None and asked.name != image.name:
             check_name(asked.name)
@@ -103,6 +122,15 @@ class Gallery:
         """Nothing can be launched of it any more; instances keep what they have."""
         image = self._own(tx, account, read_id(Noun.IMAGE, asked), asked)
         return tx.images.save(replace(image, registered=False, state=ImageState.DEREGISTERED))
+
+    def _check_placing(self, placing: Placing) -> None:
+        for name, value in ((part.name, getattr(placing, part.name)) for part in fields(placing)):
+            if value and not self.can.keeps_images:
+                raise Unsupported(
+                    Noun.PARAMETER, name, f"Where images are kept cannot be chosen here: {name}."
+                )
+            if len(value) > LONGEST_PLACE or not set(value) <= _PLACE_CHARACTERS:
+                raise Invalid(Noun.PARAMETER, name, f"Invalid value for {name}.")
 
     def _own(self, tx: Transaction, account: str, image_id: str, asked: str) -> Image:
         image = tx.images.get(image_id)
@@ -154,7 +182,7 @@ def _check_architecture(architecture: str | None) -> None:
 def _check_free(tx: Transaction, account: str, name: str) -> None:
     same = Criterion("name", (literally(name),))
     for other in tx.images.find(Query(account=account, criteria=(same,))).items:
-        if other.state is ImageState.AVAILABLE:
+        if other.state in HOLDING_NAMES:
             raise Duplicate(
                 Noun.IMAGE, name, f"AMI name {name} is already in use by AMI {other.id}"
             )

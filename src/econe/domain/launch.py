@@ -12,13 +12,13 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
-from econe.domain.default_network import addresses_of
-from econe.domain.engine_networks import AccountNetwork
+from econe.domain.default_network import addresses_of, find_default_network
+from econe.domain.engine_networks import AccountNetwork, find_subnets_network
 from econe.domain.faults import (
     Conflict,
     Duplicate,
     Invalid,
-    LimitExceeded,
+    Missing,
     NoCapacity,
     NotFound,
     Noun,
@@ -28,12 +28,13 @@ from econe.domain.faults import (
 from econe.domain.hidden import Hidden
 from econe.domain.ids import read_id
 from econe.domain.images import Image, ImageState
-from econe.domain.instances import Instance, InstanceState, MetadataOptions
+from econe.domain.instances import Instance, MetadataOptions
 from econe.domain.keypairs import KeyPair
 from econe.domain.keyring import key_pair_named
 from econe.domain.networks import NetworkInterface
-from econe.domain.ports import Transaction
+from econe.domain.ports import Capabilities, Transaction
 from econe.domain.queries import Criterion, Query
+from econe.domain.sizes import Size
 from econe.domain.tagging import check_tags
 from econe.domain.volumes import Volume, VolumeState
 
@@ -46,7 +47,8 @@ VOLUME_TYPES: Final = frozenset({"gp2", "gp3", "standard"})
 LOOK_AT_LEAST: Final = 64
 """Addresses asked about at once."""
 LAUNCH_TAGGED: Final = ("instance", "volume", "network-interface")
-LIVE: Final = tuple(s.value for s in InstanceState if s is not InstanceState.TERMINATED)
+NO_METADATA: Final = MetadataOptions(http_endpoint="disabled")
+"""Of instances whose engine does not lead guests to the metadata service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,9 @@ class DiskOrder:
 
 @dataclass(frozen=True, slots=True)
 class NetworkOrder:
-    """What was said of the network. Only the account's default one exists, so anything named
-    must be of it. `groups` are ids, `group_names` names; a group may be given by either."""
+    """What was said of the network. Where econe makes networks only the account's default one
+    exists, so anything named must be of it. `groups` are ids, `group_names` names; a group may be
+    given by either."""
 
     zone: str | None = None
     subnet: str | None = None
@@ -98,13 +101,14 @@ class Plan:
     account: str
     order: LaunchOrder
     image: Image
-    size: str
+    size: Size
     key: KeyPair | None
     user_data: Hidden[bytes] | None
     root: DiskOrder
     root_gib: int
     network: AccountNetwork
     zone: str
+    can: Capabilities
     now: datetime
 
 
@@ -126,16 +130,27 @@ def check_counts(order: LaunchOrder) -> None:
 def find_image(tx: Transaction, account: str, asked: str) -> Image:
     """The image, if the account may run it now."""
     image = tx.images.get(read_id(Noun.IMAGE, asked))
-    if image is None or not (image.account == account or image.public):
+    if image is None or not _may_run(tx, account, image):
         raise NotFound(Noun.IMAGE, asked)
     if image.state is not ImageState.AVAILABLE or not image.registered:
-        why = (
-            "is no longer available"
-            if image.state is ImageState.DEREGISTERED
-            else ("is not registered yet")
-        )
+        why = _WHY_NOT.get(image.state, "is not available")
         raise Unavailable(Noun.IMAGE, asked, f"The image id '[{asked}]' {why}.")
     return image
+
+
+_WHY_NOT: Final = {
+    ImageState.AVAILABLE: "is not registered yet",
+    ImageState.PENDING: "is not available yet",
+    ImageState.FAILED: "has failed",
+    ImageState.DEREGISTERED: "is no longer available",
+}
+
+
+def _may_run(tx: Transaction, account: str, image: Image) -> bool:
+    if image.account == account or image.public:
+        return True
+    holder = tx.accounts.get(account) if image.shares else None
+    return holder is not None and not {account, *holder.viewer_groups}.isdisjoint(image.shares)
 
 
 def find_key(tx: Transaction, account: str, name: str | None) -> KeyPair | None:
@@ -210,6 +225,20 @@ def size_root(disk: DiskOrder, image: Image, usual_gib: int) -> int:
     return disk.size_gib
 
 
+def choose_network(tx: Transaction, account: str, order: NetworkOrder) -> AccountNetwork:
+    """Where the engine has the networks: the one of the subnet that is asked for, or the
+    account's default one."""
+    if order.subnet is None:
+        found = find_default_network(tx, account)
+        if found is None:
+            raise Missing(Noun.VPC, said="No default VPC for this user; name a subnet.")
+        return found
+    found = find_subnets_network(tx, account, read_id(Noun.SUBNET, order.subnet))
+    if found is None:
+        raise NotFound(Noun.SUBNET, order.subnet)
+    return found
+
+
 def check_network(order: NetworkOrder, network: AccountNetwork, zone: str) -> None:
     """What is named must be what the instance gets."""
     if order.groups and order.group_names:
@@ -254,18 +283,36 @@ def check_options(order: LaunchOrder) -> None:
         check_tags(tags)
 
 
-def room_for(tx: Transaction, account: str, order: LaunchOrder, most: int) -> int:
-    """How many to launch: as many as are asked for and fit."""
-    living = Criterion("state", LIVE)
-    used = len(tx.instances.keys(Query(account=account, criteria=(living,))).items)
-    count = min(order.at_most, most - used)
-    if count < order.at_least:
-        raise LimitExceeded(
-            Noun.INSTANCE,
-            said=f"You have requested more instances ({order.at_least + used}) than your current "
-            f"instance limit of {most} allows.",
+def check_engine(order: LaunchOrder, can: Capabilities) -> None:
+    """What other engines do and this one cannot is refused by name."""
+    if not can.metadata and order.metadata_options not in (MetadataOptions(), NO_METADATA):
+        raise Unsupported(
+            Noun.PARAMETER,
+            "MetadataOptions",
+            "Instances of this cloud do not reach an instance metadata service; "
+            "MetadataOptions cannot be chosen.",
         )
-    return count
+    if not can.keeps_disks and not all(disk.delete_on_termination for disk in order.disks):
+        raise Unsupported(
+            Noun.PARAMETER,
+            "DeleteOnTermination",
+            "Disks of this cloud end with their instance; DeleteOnTermination must be true.",
+        )
+    if not can.gives_addresses:
+        return
+    if not order.interface_delete_on_termination:
+        raise Unsupported(
+            Noun.PARAMETER,
+            "DeleteOnTermination",
+            "Network interfaces of this cloud end with their instance; DeleteOnTermination must "
+            "be true.",
+        )
+    if order.tags.get("network-interface"):
+        raise Unsupported(
+            Noun.PARAMETER,
+            "TagSpecifications",
+            "Network interfaces of this cloud come after the launch and can be tagged then.",
+        )
 
 
 def free_addresses(tx: Transaction, network: AccountNetwork, count: int, first: int) -> list[str]:
@@ -296,27 +343,39 @@ def write_rows(tx: Transaction, plan: Plan, count: int) -> list[Instance]:
     """The instances as a Describe would show them now, in order of their launch index."""
     (reservation,) = tx.next_ids("r")
     ids = tx.next_ids("i", count)
-    interface_ids = tx.next_ids("eni", count)
-    addresses = free_addresses(tx, plan.network, count, _number(interface_ids[0]) - 1)
     volumes = [_volume(plan, *pair) for pair in zip(tx.next_ids("vol", count), ids, strict=True)]
-    interfaces = [
-        _interface(plan, *three) for three in zip(interface_ids, ids, addresses, strict=True)
-    ]
+    interfaces = _interfaces(tx, plan, ids)
     launched = []
-    for index, (volume, interface) in enumerate(zip(volumes, interfaces, strict=True)):
-        row = _instance(plan, reservation, index, volume, interface)
+    for index, (volume, parts) in enumerate(zip(volumes, interfaces, strict=True)):
+        row = _instance(plan, reservation, index, volume, parts)
         tx.instances.add(row)
         tx.volumes.add(volume)
-        tx.interfaces.add(interface)
-        for kind, row_id in (
-            ("instance", row.id),
-            ("volume", volume.id),
-            ("network-interface", interface.id),
-        ):
-            if tags := plan.order.tags.get(kind):
-                tx.tags.put(plan.account, row_id, kind, tags)
+        for part in parts:
+            tx.interfaces.add(part)
+        _put_tags(tx, plan, "instance", row.id)
+        _put_tags(tx, plan, "volume", volume.id)
+        for part in parts:
+            _put_tags(tx, plan, "network-interface", part.id)
         launched.append(row)
     return launched
+
+
+def _put_tags(tx: Transaction, plan: Plan, kind: str, row_id: str) -> None:
+    if tags := plan.order.tags.get(kind):
+        tx.tags.put(plan.account, row_id, kind, tags)
+
+
+def _interfaces(
+    tx: Transaction, plan: Plan, ids: Sequence[str]
+) -> list[tuple[NetworkInterface, ...]]:
+    """Of each instance: one, or none before the engine has given it an address."""
+    if plan.can.gives_addresses:
+        return [() for _ in ids]
+    interface_ids = tx.next_ids("eni", len(ids))
+    addresses = free_addresses(tx, plan.network, len(ids), _number(interface_ids[0]) - 1)
+    return [
+        (_interface(plan, *three),) for three in zip(interface_ids, ids, addresses, strict=True)
+    ]
 
 
 def mac_of(interface_id: str) -> str:
@@ -366,7 +425,11 @@ def _interface(plan: Plan, interface_id: str, instance_id: str, address: str) ->
 
 
 def _instance(
-    plan: Plan, reservation: str, index: int, volume: Volume, interface: NetworkInterface
+    plan: Plan,
+    reservation: str,
+    index: int,
+    volume: Volume,
+    interfaces: tuple[NetworkInterface, ...],
 ) -> Instance:
     order, image, key = plan.order, plan.image, plan.key
     return Instance(
@@ -376,7 +439,7 @@ def _instance(
         launch_index=index,
         image_id=image.id,
         image_location=image.location,
-        instance_type=plan.size,
+        instance_type=plan.size.name,
         vpc_id=plan.network.vpc.id,
         subnet_id=plan.network.subnet.id,
         zone=plan.zone,
@@ -386,12 +449,14 @@ def _instance(
         user_data=plan.user_data,
         client_token=order.client_token,
         shutdown_behavior=order.shutdown_behavior,
-        metadata_options=order.metadata_options,
+        metadata_options=order.metadata_options if plan.can.metadata else NO_METADATA,
         architecture=image.architecture,
         root_device=image.root_device,
         asked_at=plan.now,
         at_least=order.at_least,
+        vcpus=plan.size.vcpus,
+        memory_mib=plan.size.memory_mib,
         volumes=(volume,),
-        interfaces=(interface,),
+        interfaces=interfaces,
         tags=order.tags.get("instance", {}),
     )

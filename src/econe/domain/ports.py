@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, Generic, Protocol, TypeVar
+from typing import BinaryIO, Final, Generic, Protocol, TypeVar
 
 from econe.domain.accounts import AccessKey, Account, Limits
 from econe.domain.faults import Broken, Noun, Unavailable
@@ -147,6 +147,9 @@ class Instances(Rows[Instance], Protocol):
     def known(self) -> dict[str, "Known"]:
         """Of all that are not terminated and have a name in the engine: by that name."""
 
+    def usage(self, account: str) -> "Usage":
+        """Of all of the account that are not terminated."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -154,6 +157,15 @@ class Known:
 
     id: str
     account: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What instances take up. Those of old databases count with 0 vCPUs and memory."""
+
+    instances: int
+    vcpus: int
+    memory_mib: int
 
 
 class Sizes(Protocol):
@@ -400,6 +412,10 @@ class Capabilities:
     """What Consoles tells: `serial` output, or only where the screen is (`vnc`)."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Why something cannot be had here, by name: {"kvm": "no vmx or svm flag"}."""
+
+
+ANY_ENGINE: Final = Capabilities(name="any", network="none")
+"""One that leaves everything to econe, for those who do not care."""
 
 
 @dataclass(frozen=True, slots=True)

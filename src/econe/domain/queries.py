@@ -15,7 +15,8 @@ class Criterion:
     (compared as EC2 writes it: `true`, `2026-11-23T16:00:00.000Z`), dotted where it is nested
     (`state_reason.code`), or `tag:<key>`, `tag-key`, `tag-value`. Instances also have
     `private_ip`, `interfaces.<field>` and `volumes.<field>`, interfaces `groups.id` and
-    `groups.name`; any of several may match. In patterns `*` is any run, `?` any one character and
+    `groups.name`, images `executable_by` (`all` for public ones, else as in Image.shares); any of
+    several may match. In patterns `*` is any run, `?` any one character and
     a backslash takes the next one literally; comparing is case-sensitive (EC2 User Guide,
     "Filter your resources").
     """

@@ -123,6 +123,7 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.LIMIT, _N.VPC): Words(
         "VpcLimitExceeded", 400, "The maximum number of VPCs has been reached."
     ),
+    (_K.MISSING, _N.VPC): Words("VPCIdNotSpecified", 400, "No default VPC for this user"),
     (_K.CAPACITY, _N.VPC): Words(
         "InsufficientAddressCapacity", 500, "There is no free address range for another VPC"
     ),
@@ -140,6 +141,9 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.IN_USE, _N.VOLUME): Words("VolumeInUse", 400, "The volume '{}' is in use"),
     (_K.WRONG_STATE, _N.VOLUME): Words(
         "IncorrectState", 400, "The volume '{}' is not in a state for this operation"
+    ),
+    (_K.LIMIT, _N.VOLUME): Words(
+        "VolumeLimitExceeded", 400, "You've reached the limit on your volume storage."
     ),
     (_K.CAPACITY, _N.VOLUME): Words(
         "InsufficientVolumeCapacity", 500, "There is not enough free disk space for the volume"

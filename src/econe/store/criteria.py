@@ -15,6 +15,7 @@ from sqlalchemy import (
     CompoundSelect,
     Select,
     Table,
+    Text,
     and_,
     bindparam,
     exists,
@@ -39,7 +40,7 @@ _TAG: Final = "tag:"
 class Part(Protocol):
     """Rows that belong to other rows, by which those can be searched (`interfaces.mac`)."""
 
-    def owners(self, field: str, match: _Match) -> Select[Any]:
+    def owners(self, field: str, match: _Match) -> Select[Any] | CompoundSelect[Any]:
         """The ids of the rows they belong to, where `field` matches."""
 
 
@@ -66,6 +67,19 @@ class NounPart:
     def owners(self, field: str, match: _Match) -> Select[Any]:
         owner: Column[Any] = self.noun.table.c[self.owner]
         return select(owner).where(self.noun.matching(field, match))
+
+
+class Leave:
+    """Who may run an image beside its owner: `all`, or a grantee of its shares."""
+
+    def owners(self, field: str, match: _Match) -> CompoundSelect[Any]:
+        if field:
+            raise ValueError(f"leave to run has no field {field!r} to search by")
+        images, shares = tables.images.c, tables.image_shares.c
+        public = select(images.id).where(
+            images.public == literal_column("1"), match(literal_column("'all'", Text))
+        )
+        return public.union_all(select(shares.image_id).where(match(shares.grantee)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

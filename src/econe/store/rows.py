@@ -23,11 +23,11 @@ from econe.domain.images import Image
 from econe.domain.instances import Instance, InstanceState
 from econe.domain.keypairs import KeyPair
 from econe.domain.networks import NetworkInterface, SecurityGroup, Subnet, Vpc
-from econe.domain.ports import Known, Stale
+from econe.domain.ports import Known, Stale, Usage
 from econe.domain.queries import Key, Page, Query
 from econe.domain.volumes import Volume
 from econe.store import criteria, tables
-from econe.store.criteria import Noun, NounPart, TablePart
+from econe.store.criteria import Leave, Noun, NounPart, TablePart
 from econe.store.mapping import Mapper, write_moment
 from econe.store.statements import DIALECT, Session, Statement
 
@@ -41,7 +41,7 @@ class _Versioned(Protocol):
 
 Row = TypeVar("Row", bound=_Versioned)
 
-IMAGES: Final = Noun(Mapper(Image, tables.images), "image")
+IMAGES: Final = Noun(Mapper(Image, tables.images), "image", parts={"executable_by": Leave()})
 KEY_PAIRS: Final = Noun(Mapper(KeyPair, tables.key_pairs), "key-pair")
 VPCS: Final = Noun(Mapper(Vpc, tables.vpcs), "vpc")
 SUBNETS: Final = Noun(Mapper(Subnet, tables.subnets), "subnet")
@@ -323,6 +323,13 @@ _KNOWN: Final = Statement(
         _NOT_TERMINATED, _I.engine_ref != literal_column("''")
     )
 )
+_USAGE: Final = Statement(
+    select(
+        sql.count(),
+        sql.coalesce(sql.sum(_I.vcpus), 0),
+        sql.coalesce(sql.sum(_I.memory_mib), 0),
+    ).where(_I.account == bindparam("account"), _NOT_TERMINATED)
+)
 _AT: Final = Statement(
     select(_I.id)
     .join(tables.interfaces, tables.interfaces.c.instance_id == _I.id)
@@ -357,6 +364,9 @@ class InstanceRows(TableRows[Instance]):
     def known(self) -> dict[str, Known]:
         rows = self._session.rows(_KNOWN)
         return {ref: Known(row_id, account) for ref, row_id, account in rows}
+
+    def usage(self, account: str) -> Usage:
+        return Usage(*self._session.row(_USAGE, {"account": account}))
 
     def at(self, vpc_id: str, private_ip: str) -> Instance | None:
         found = self._session.row(_AT, {"vpc_id": vpc_id, "private_ip": private_ip})
