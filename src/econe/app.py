@@ -92,7 +92,9 @@ def build(
         tokens = Tokens(Hidden(derived_secret(settings.state, "metadata tokens")))
         metadata = MetadataServer(Service(store, settings.cloud.region, tokens))
         undo.callback(metadata.close)
-        engine = engine or make_engine(settings, vault, metadata)
+        if engine is None:
+            refuse_anothers_accounts(settings, store)
+            engine = make_engine(settings, vault, metadata)
         cloud = make_cloud(settings, engine, url)
         loop = Loop(
             store=store,
@@ -115,6 +117,21 @@ def build(
         asgi = Application(Pipeline(door), vault, health, settings.server, settings.images)
         undo.pop_all()
     return App(settings, store, vault, engine, metadata, cloud, loop, asgi)
+
+
+def refuse_anothers_accounts(settings: Settings, store: Store) -> None:
+    """A state directory is of one cloud: where accounts are OpenNebula's users none is ours, and
+    the machines of its rows are of that engine. Raises CannotStart."""
+    with store.reading() as tx:
+        accounts = tx.accounts.all()
+    if settings.engine == "opennebula":
+        others = [account.name for account in accounts if not account.engine_ref]
+        wants = "the engine opennebula needs a state directory of its own"
+    else:
+        others = [account.name for account in accounts if account.engine_ref]
+        wants = f"it is a cloud of the engine opennebula, not {settings.engine}"
+    if others:
+        raise CannotStart(f"{settings.state} has the account {others[0]}: {wants}")
 
 
 def make_vault(settings: Settings) -> Vault:
@@ -172,7 +189,11 @@ class Health:
     def __call__(self) -> Mapping[str, Any]:
         rounds = self.loop.goes_on
         engine = {"engine": self.can.name, "network": self.can.network}
-        return {"ok": rounds, **engine, "rounds": rounds}
+        if not self.can.shared:
+            return {"ok": rounds, **engine, "rounds": rounds}
+        # Of an engine on other machines: while it is away the server does what it can.
+        sees = self.loop.sees
+        return {"ok": rounds or sees is False, **engine, "rounds": rounds, "oned": sees}
 
 
 # --- a server's life ---------------------------------------------------------------------

@@ -34,7 +34,13 @@ class TakenDown:
 
 
 def take_down(settings: Settings, log_file: Path | None) -> TakenDown:
-    """Raises CannotStart if a server runs there, or if something will not end."""
+    """Raises CannotStart if a server runs there, or if something will not end; and for guests on a
+    cluster, which others command too and which end by TerminateInstances only."""
+    if settings.engine == "opennebula":
+        raise CannotStart(
+            "machines run on OpenNebula's hosts and are not this machine's to stop; "
+            "econe-server stop ends the server"
+        )
     try:
         with StateLock(settings.state):
             log_to(log_file)

@@ -14,6 +14,7 @@ import pytest
 
 from econe.cli import admin
 from econe.cli.admin_manual import MANUAL
+from econe.domain.accounts import Account
 from econe.domain.instances import Instance, InstanceState
 from econe.domain.queries import Query
 from econe.settings import default_state
@@ -132,6 +133,39 @@ def test_keys_are_made_listed_disabled_enabled_and_deleted(run: Operator) -> Non
     assert run.json("key", "enable", second)["enabled"] is True
     assert run.json("key", "delete", first) == {"deleted": first}
     assert first not in run("key", "list", "helen")
+
+
+def test_the_pair_of_a_password_is_listed_as_such(run: Operator) -> None:
+    made = run.json("account", "create", "helen", "--password", "pw")
+    kinds = {k["access_key"]: k["kind"] for k in run.json("key", "list", "helen")["access_keys"]}
+    assert kinds == {"helen": "password", made["access_key"]: "key"}
+    shown = [line.split()[:2] for line in run("key", "list", "helen").splitlines()[1:]]
+    assert sorted(shown) == sorted([["helen", "password"], [made["access_key"], "key"]])
+
+
+def test_where_accounts_are_opennebulas_users_none_is_made_here(
+    run: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECONE_ENGINE", "opennebula")
+    assert "oneuser create" in run("account", "create", "helen", status=1)
+    monkeypatch.delenv("ECONE_ENGINE")
+    store = open_store(run.state)
+    with store.writing() as tx:
+        tx.accounts.add(Account("100000000005", "helen", NOW, engine_ref="5"))
+    store.close()
+    assert "oneuser create" in run("account", "create", "john", status=1)
+    assert "change it there" in run("account", "disable", "helen", status=1)
+    assert run.json("account", "list")["accounts"][0]["engine_ref"] == "5"
+    made = run.json("key", "create", "helen")
+    assert run("key", "delete", made["access_key"])
+
+
+def test_without_a_cloud_the_first_thing_to_do_is_named(
+    run: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "create an account" in run("account", "list", status=1)
+    monkeypatch.setenv("ECONE_ENGINE", "opennebula")
+    assert "start econe-server" in run("account", "list", status=1)
 
 
 @pytest.mark.parametrize(

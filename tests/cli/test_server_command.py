@@ -10,17 +10,23 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from tests.support.eventually import eventually
 
+from econe.app import Health
 from econe.cli import admin
 from econe.cli import server as command
 from econe.configuration import load
+from econe.domain.accounts import Account
+from econe.domain.ports import Capabilities
 from econe.statedir import running
+from econe.store import open_store
 
 PROGRAM = [sys.executable, "-m", "econe.cli.server"]
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("ECONE_")}
@@ -283,3 +289,37 @@ def test_check_says_what_this_machine_can_do(tmp_path: Path) -> None:
     assert said.returncode == 0
     assert " kvm: " in said.stdout
     assert {line[:3] for line in said.stdout.splitlines()} <= {"yes", "no "}
+
+
+@pytest.mark.parametrize("engine_ref", ["", "5"])
+def test_a_state_directory_is_not_used_by_another_kind_of_engine(
+    tmp_path: Path, engine_ref: str
+) -> None:
+    store = open_store(tmp_path)
+    with store.writing() as tx:
+        made_at = datetime(2026, 11, 23, tzinfo=UTC)
+        tx.accounts.add(Account("100000000005", "helen", made_at, engine_ref=engine_ref))
+    store.close()
+    engine = "simulator" if engine_ref else "opennebula"
+    ended = run("run", "--state", tmp_path, "--listen", "127.0.0.1:0", "--engine", engine)
+    assert ended.returncode == 1
+    assert "has the account helen" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_machines_of_a_cluster_are_not_taken_down(tmp_path: Path) -> None:
+    ended = run("down", "--state", tmp_path, "--engine", "opennebula")
+    assert ended.returncode == 1
+    assert "not this machine's to stop" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("goes_on", "sees", "ok"), [(True, True, True), (False, False, True), (False, None, False)]
+)
+def test_health_of_a_shared_engine_says_whether_it_answers(
+    goes_on: bool, sees: bool | None, ok: bool
+) -> None:
+    """The server does what it can while its engine is away: that is no reason to restart it."""
+    loop: Any = SimpleNamespace(goes_on=goes_on, sees=sees)
+    said = Health(Capabilities("opennebula", "none", shared=True), loop)()
+    assert (said["ok"], said["rounds"], said["oned"]) == (ok, goes_on, sees)

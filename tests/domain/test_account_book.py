@@ -193,3 +193,15 @@ def test_two_processes_that_make_accounts_give_each_its_own_addresses(tmp_path: 
     store.close()
     assert len(accounts) == 20
     assert len({network.vpc.cidr for network in networks if network}) == 20
+
+
+def test_what_a_user_of_the_engines_is_cannot_be_changed_here(book: Store) -> None:
+    with book.writing() as tx:
+        tx.accounts.add(Account("100000000005", "fred", NOW, engine_ref="5"))
+        for change in (
+            lambda: account_book.set_password(tx, "fred", "pw", NOW),
+            lambda: account_book.set_account_enabled(tx, "fred", enabled=False),
+        ):
+            with pytest.raises(Invalid, match="change it there"):
+                change()
+        assert account_book.create_key(tx, "fred", NOW).account == "100000000005"

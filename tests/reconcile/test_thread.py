@@ -113,6 +113,17 @@ def test_many_at_once_all_run_and_all_end(site: Site):
     assert (site.world.machines, site.world.disks) == ({}, {})
 
 
+def test_it_is_known_whether_the_engine_answers(site: Site):
+    assert site.loop.sees is None
+    site.world.script.fail("machines.look", 1000, with_=EngineBusy("away"))
+    site.loop.start()
+    eventually(lambda: site.loop.sees is False, within_s=PATIENCE_S)
+    assert not site.loop.goes_on
+    site.world.script.clear()
+    site.loop.poke()
+    eventually(lambda: site.loop.sees is True, within_s=PATIENCE_S)
+
+
 @pytest.mark.parametrize("surprise", [EngineBusy("away"), RuntimeError("oh"), StoreBusy("locked")])
 def test_no_failing_look_ends_the_thread(site: Site, surprise: Exception):
     site.world.script.fail("machines.look", 3, with_=surprise)

@@ -129,9 +129,8 @@ def _perform(asked: argparse.Namespace) -> Report:
     settings = load(asked.config, os.environ, {"state": asked.state})
     state = settings.state.absolute()
     if not command.founds and not (state / "econe.db").exists():
-        raise Failed(
-            f"there is no cloud in {state} yet: create an account, or name another --state"
-        )
+        first = "start econe-server" if settings.engine == "opennebula" else "create an account"
+        raise Failed(f"there is no cloud in {state} yet: {first}, or name another --state")
     password = _password(asked) if command.takes_password else None
 
     from econe.store import open_store  # late: help and usage errors answer at once
@@ -166,6 +165,8 @@ def _password(asked: argparse.Namespace) -> str | None:
 def _create_account(desk: Desk) -> Report:
     cloud = desk.settings.cloud
     with desk.store.writing() as tx:
+        if desk.settings.engine == "opennebula" or _has_users_of_an_engine(tx):
+            raise Failed("accounts are OpenNebula's users here: make one with oneuser create")
         account, key = account_book.create_account(
             tx,
             desk.subject,
@@ -182,6 +183,10 @@ def _create_account(desk: Desk) -> Report:
     if desk.password is not None:
         lines.append(f"ONE_AUTH    {account.name}:<the password> works as well")
     return Report("\n".join(lines), facts)
+
+
+def _has_users_of_an_engine(tx: Transaction) -> bool:
+    return any(account.engine_ref for account in tx.accounts.all())
 
 
 def _list_accounts(desk: Desk) -> Report:
@@ -219,6 +224,7 @@ def _account_facts(account: Account) -> dict[str, Any]:
         "number": account.number,
         "enabled": account.enabled,
         "created_at": _moment(account.created_at),
+        "engine_ref": account.engine_ref or None,
     }
 
 
@@ -235,9 +241,9 @@ def _create_key(desk: Desk) -> Report:
 def _list_keys(desk: Desk) -> Report:
     with desk.store.reading() as tx:
         keys = account_book.list_keys(tx, desk.subject)
-    rows = [(k.access_key, _enabled(k), _moment(k.created_at)) for k in keys]
+    rows = [(k.access_key, _kind(k), _enabled(k), _moment(k.created_at)) for k in keys]
     return Report(
-        _table(("ACCESS KEY", "STATE", "CREATED"), rows),
+        _table(("ACCESS KEY", "KIND", "STATE", "CREATED"), rows),
         {"access_keys": [_key_facts(key) for key in keys]},
     )
 
@@ -264,6 +270,7 @@ def _pair(key: AccessKey) -> dict[str, str]:
 def _key_facts(key: AccessKey) -> dict[str, Any]:
     return {
         "access_key": key.access_key,
+        "kind": _kind(key),
         "enabled": key.enabled,
         "created_at": _moment(key.created_at),
     }
@@ -325,6 +332,10 @@ def _waiting_row(facts: Mapping[str, Any]) -> tuple[str, ...]:
         facts["next_try"] or "now",
         " ".join(facts["problem"].split()) or "-",
     )
+
+
+def _kind(key: AccessKey) -> str:
+    return "password" if key.is_password else "key"
 
 
 def _enabled(thing: Account | AccessKey) -> str:

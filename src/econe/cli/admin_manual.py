@@ -26,6 +26,10 @@ DESCRIPTION
      pairs, and from its first moment a default VPC with a subnet and a
      security group.
 
+     With the engine opennebula accounts are OpenNebula's users: the server
+     takes them from there, and the commands that make and change accounts
+     are refused. Keys can be made beside a user's password.
+
 COMMANDS
      account create NAME  Make an account and an access key pair, and print
                           both. The secret key is shown this once. A name is
@@ -40,6 +44,8 @@ COMMANDS
      key create NAME      Make one more access key pair for the account, and
                           print it. The secret key is shown this once.
      key list NAME        Print the account's access keys, without secrets.
+                          The KIND `password` is the pair that ONE_AUTH's
+                          NAME:PASSWORD stands for.
      key disable ACCESS-KEY
                           Refuse requests that are signed with it.
      key enable ACCESS-KEY

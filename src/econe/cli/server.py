@@ -48,7 +48,9 @@ COMMANDS
                           until it has ended.
      down                 Stop every guest, as StopInstances does, and take
                           down the networks; no server may run. Instances and
-                          disks stay, and can be started again.
+                          disks stay, and can be started again. Refused
+                          with the engine opennebula: its guests run on
+                          other machines.
      status               Say whether a server runs there, and where it
                           answers. Exit status 3 if none does.
      check                Say what this machine can do for the QEMU engine,

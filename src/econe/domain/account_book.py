@@ -67,7 +67,7 @@ def find_account(tx: Transaction, name: str) -> Account:
 
 def set_account_enabled(tx: Transaction, name: str, *, enabled: bool) -> Account:
     """A disabled account is refused at the door; its machines go on as they are."""
-    account = replace(find_account(tx, name), enabled=enabled)
+    account = replace(_our_own(find_account(tx, name)), enabled=enabled)
     tx.accounts.save(account)
     return account
 
@@ -78,7 +78,18 @@ def set_password(tx: Transaction, name: str, password: str, now: datetime) -> Ac
     Its access key is the account's name; its secrets are the password's SHA-1, which the old tools
     compute, and its SHA-256 (facts/econe.md H8).
     """
-    return _put_password(tx, find_account(tx, name), password, now)
+    return _put_password(tx, _our_own(find_account(tx, name)), password, now)
+
+
+def _our_own(account: Account) -> Account:
+    """Not a user of the engine's: what they are is written anew every half minute."""
+    if account.engine_ref:
+        raise Invalid(
+            Noun.ACCOUNT,
+            account.name,
+            f"{account.name} is a user of the engine's (id {account.engine_ref}): change it there",
+        )
+    return account
 
 
 def create_key(tx: Transaction, name: str, now: datetime) -> AccessKey:

@@ -73,6 +73,7 @@ class Loop:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._failures = 0
+        self._sees: bool | None = None
         self._full_at: datetime | None = None
         self._sweep_at: datetime | None = None
         self._before: Mapping[str, Seen] = {}
@@ -106,15 +107,22 @@ class Loop:
         """Whether rounds are being made, and the last one did not fail. For /health."""
         return self._thread is not None and self._thread.is_alive() and self._failures == 0
 
+    @property
+    def sees(self) -> bool | None:
+        """Whether the engine answered when the last round looked; None before one did."""
+        return self._sees
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._poked.clear()
             begun = time.monotonic()
             try:
                 wait_s = self.round()
-                self._failures = 0
+                self._failures, self._sees = 0, True
             except (EngineBusy, EngineLost, StoreBusy) as away:
                 wait_s = self._after_failure()
+                if not isinstance(away, StoreBusy):
+                    self._sees = False
                 log.warning("Nothing can be seen now problem=%r retry_s=%g", away, wait_s)
             except Exception:
                 wait_s = self._after_failure()
