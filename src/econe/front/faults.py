@@ -154,6 +154,9 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     ),
     (_K.INVALID, _N.TAG): Words(_VALUE, 400, "The tag '{}' is not valid."),
     (_K.DUPLICATE, _N.TAG): Words(_VALUE, 400, "Duplicate tag key '{}' specified."),
+    (_K.LIMIT, _N.RESOURCE): Words(
+        "ResourceLimitExceeded", 400, "You have reached a limit of your account."
+    ),
     (_K.MALFORMED, _N.RESOURCE): Words("InvalidID", 400, "The ID '{}' is not valid"),
     (_K.NOT_FOUND, _N.RESOURCE): Words("InvalidID", 400, "The ID '{}' is not valid"),
     # places
