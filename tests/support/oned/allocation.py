@@ -230,7 +230,6 @@ def require(machine: Machine) -> None:
     if "TM_MAD_SYSTEM" in machine.template:
         stores += f' & (TM_MAD = "{machine.template.get("TM_MAD_SYSTEM")}")'
     machine.template.set("AUTOMATIC_DS_REQUIREMENTS", stores)
-    if machine.nics():
-        machine.template.set("AUTOMATIC_NIC_REQUIREMENTS", '("CLUSTERS/ID" @> 0)')
+    machine.template.set("AUTOMATIC_NIC_REQUIREMENTS", '("CLUSTERS/ID" @> 0)')
     where = "(CLUSTER_ID = 0) & !(PIN_POLICY = PINNED)"
     machine.template.set("AUTOMATIC_REQUIREMENTS", where)

@@ -96,6 +96,14 @@ def gone(world: "World", machine: Machine, *, running: bool) -> None:
             use(world, machine, "IMAGE", int(disk["IMAGE_ID"]), {"RVMS": -1})
 
 
+def drop_system_snapshots(world: "World", machine: Machine) -> None:
+    """They go when the machine leaves its memory (KEEP_SNAPSHOTS is not on for the dummy)."""
+    for snapshot in machine.template.drop("SNAPSHOT"):
+        assert isinstance(snapshot, dict)
+        back = {"SYSTEM_DISK_SIZE": -float(snapshot["SYSTEM_DISK_SIZE"])}
+        use(world, machine, "VM", None, back)
+
+
 def disk_mb(machine: Machine) -> float:
     """What counts as SYSTEM_DISK_SIZE: copies and volatile disks, and all snapshots."""
     total = 0.0

@@ -74,6 +74,9 @@ class Agenda:
     def after(self, seconds: float, do: Callable[[], None]) -> None:
         heapq.heappush(self._items, (self._clock.now() + seconds, next(self._order), do))
 
+    def next_due(self) -> float | None:
+        return self._items[0][0] if self._items else None
+
     def run_due(self) -> None:
         now = self._clock.now()
         while self._items and self._items[0][0] <= now:

@@ -34,7 +34,7 @@ def missing(kind: str, object_id: int) -> Refused:
 
 def unauthorized(uid: int, text: str) -> Refused:
     """Code 0x0200 is told of the acting user: rights, quotas and restricted attributes alike."""
-    return Refused(AUTHORIZATION, f"User [{uid}] : {text}")
+    return Refused(AUTHORIZATION, f"User [{uid}] : {text}.")
 
 
 def wrong_state(action: str, text: str) -> Refused:

@@ -127,6 +127,8 @@ class ImageLife:
         if image is None or machine_id not in image.machines:
             return
         image.machines.remove(machine_id)
+        if image.persistent:
+            image.has_snapshot_list = False
         if not image.machines and image.state in _GIVE_BACK and not image.clones:
             image.become(_GIVE_BACK[image.state])
 

@@ -46,6 +46,8 @@ class Image(Owned):
     clones: list[int] = field(default_factory=list)
     cloning_id: int = -1
     template: Template = field(default_factory=Template)
+    has_snapshot_list: bool = True
+    """A persistent image that a machine gave back shows an empty SNAPSHOTS (232, 297)."""
 
     kind = "IMAGE"
     word = "image"
@@ -69,11 +71,12 @@ class Image(Owned):
             f"<CLONING_ID>{self.cloning_id}</CLONING_ID><TARGET_SNAPSHOT>-1</TARGET_SNAPSHOT>"
             f"<DATASTORE_ID>{self.datastore_id}</DATASTORE_ID><DATASTORE>{self.datastore}"
             f"</DATASTORE>{ids_xml('VMS', using)}{ids_xml('CLONES', self.clones)}"
-            f"<APP_CLONES></APP_CLONES>{self.template.xml()}{no_snapshots()}"
+            f"<APP_CLONES></APP_CLONES>{self.template.xml()}{self._snapshots_xml()}"
             "<BACKUP_INCREMENTS></BACKUP_INCREMENTS><BACKUP_DISK_IDS></BACKUP_DISK_IDS></IMAGE>"
         )
 
-
-def no_snapshots() -> str:
-    empty: Vector = {"ALLOW_ORPHANS": "NO", "CURRENT_BASE": "-1", "NEXT_SNAPSHOT": "0"}
-    return vector_xml("SNAPSHOTS", empty)
+    def _snapshots_xml(self) -> str:
+        if not self.has_snapshot_list:
+            return "<SNAPSHOTS></SNAPSHOTS>"
+        empty: Vector = {"ALLOW_ORPHANS": "NO", "CURRENT_BASE": "-1", "NEXT_SNAPSHOT": "0"}
+        return vector_xml("SNAPSHOTS", empty)

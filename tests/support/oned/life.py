@@ -7,7 +7,7 @@ follows. Read from src/lcm/LifeCycleStates.cc and src/dm/DispatchManager*.cc at 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.support.oned import capacity, nics
+from tests.support.oned import capacity, context, nics
 from tests.support.oned.drivers import SUCCESS, Outcome
 from tests.support.oned.errors import ACTION, Refused
 from tests.support.oned.image_life import log_time
@@ -125,6 +125,7 @@ class Life:
 
     def boot(self, machine: Machine, lcm: Lcm) -> None:
         machine.become(State.ACTIVE, lcm)
+        context.fill_network(self._world, machine)
         action = "restore" if lcm in (Lcm.BOOT_SUSPENDED, Lcm.BOOT_STOPPED) else "deploy"
         self.driver(machine, action, self._world.pace.boot_s, self._boot_ended)
 
@@ -199,6 +200,7 @@ class Life:
         self._is_down(machine)
 
     def _is_down(self, machine: Machine) -> None:
+        capacity.drop_system_snapshots(self._world, machine)
         if machine.lcm == Lcm.SHUTDOWN_POWEROFF:
             self.powered_off(machine)
             return
@@ -210,7 +212,6 @@ class Life:
         was_running = machine.lcm == Lcm.SHUTDOWN_POWEROFF
         machine.become(State.POWEROFF)
         machine.record.running_end = self._now
-        machine.template.drop("SNAPSHOT")
         if was_running:
             capacity.stopped(self._world, machine)
 
@@ -264,7 +265,7 @@ class Life:
             self._running(machine)
             return
         machine.record.running_end = self._now
-        machine.template.drop("SNAPSHOT")
+        capacity.drop_system_snapshots(self._world, machine)
         if machine.lcm == Lcm.SAVE_SUSPEND:
             machine.become(State.SUSPENDED)
             capacity.stopped(self._world, machine)
@@ -272,7 +273,7 @@ class Life:
         machine.record.epilog_start = self._now
         self.epilog(machine, Lcm.EPILOG_STOP)
 
-    def new_record(self, machine: Machine, *, running: bool = True) -> History:
+    def new_record(self, machine: Machine) -> History:
         """Close the last record at this moment and go on in a copy of it."""
         last = machine.record
         last.end = self._now
@@ -308,7 +309,7 @@ class Life:
         if machine.is_in(Lcm.RUNNING, Lcm.UNKNOWN):
             machine.record.act(Action.MONITOR)
             machine.lcm = Lcm.SHUTDOWN_POWEROFF
-            self.powered_off(machine)
+            self._is_down(machine)
         elif machine.is_in(*_SHUTTING):
             self._is_down(machine)
 
@@ -324,8 +325,8 @@ class Life:
         if machine.is_in(Lcm.UNKNOWN):
             machine.lcm = Lcm.RUNNING
         elif machine.state in (State.POWEROFF, State.SUSPENDED):
+            machine.become(State.ACTIVE, Lcm.RUNNING)
             self.new_record(machine)
             capacity.started(self._world, machine)
-            machine.become(State.ACTIVE, Lcm.RUNNING)
         elif machine.is_in(*BOOTING):
             self._running(machine)

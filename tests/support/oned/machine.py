@@ -249,14 +249,9 @@ class Machine(Owned):
     def xml(self, *, last_record_only: bool = False) -> str:
         records = self.history[-1:] if last_record_only else self.history
         history = "".join(record.xml(self.id) for record in records)
-        return (
-            f"{self.facts_xml()}<HISTORY_RECORDS>{history}</HISTORY_RECORDS>"
-            f"{self._snapshots_xml()}"
-            "<BACKUPS><BACKUP_CONFIG/><BACKUP_IDS></BACKUP_IDS></BACKUPS></VM>"
-        )
+        return self.xml_with(history)
 
-    def facts_xml(self) -> str:
-        """All but the history, and without the end tag."""
+    def xml_with(self, history: str) -> str:
         lock = self.lock_xml()
         monitoring = vector_xml("MONITORING", self.monitoring)
         return (
@@ -268,6 +263,8 @@ class Machine(Owned):
             f"<DEPLOY_ID>{self.deploy_id}</DEPLOY_ID>{lock}{monitoring}"
             f"{ids_xml('SCHED_ACTIONS', self.scheduled)}{self.template.xml()}"
             f"{self.user_template.xml('USER_TEMPLATE')}"
+            f"<HISTORY_RECORDS>{history}</HISTORY_RECORDS>{self._snapshots_xml()}"
+            "<BACKUPS><BACKUP_CONFIG/><BACKUP_IDS></BACKUP_IDS></BACKUPS></VM>"
         )
 
     def monitoring_xml(self) -> str:

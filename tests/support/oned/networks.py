@@ -104,6 +104,11 @@ class Network(Owned):
     kind = "NET"
     word = "virtual network"
 
+    @property
+    def obeys_rules(self) -> bool:
+        """A reservation is its owner's (disable_all_acl in VirtualNetwork's permissions)."""
+        return self.parent is None
+
     def next_range_id(self) -> int:
         return max((each.id for each in self.ranges), default=-1) + 1
 

@@ -50,6 +50,11 @@ class Owned:
     word = ""
     """As messages name it in `Error getting image [0]`."""
 
+    @property
+    def obeys_rules(self) -> bool:
+        """Whether ACL rules say anything of it, beside its own bits."""
+        return True
+
     def head(self) -> str:
         return (
             f"<ID>{self.id}</ID><UID>{self.uid}</UID><GID>{self.gid}</GID>"

@@ -39,11 +39,11 @@ class Exceeded:
     id: int | None
 
     def text(self, whose: str, number: int) -> str:
-        """As in `user [2] limit of 4 reached for VMS quota in VM.`"""
+        """As in `user [2] limit of 4 reached for VMS quota in VM`"""
         where = self.section if self.id is None else f"{self.section} with ID: {self.id}"
         return (
             f"{whose} [{number}] limit of {_number(self.limit)} reached for {self.resource} quota"
-            f" in {where}."
+            f" in {where}"
         )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from tests.support.oned.errors import AUTHORIZATION, Refused, unauthorized
+from tests.support.oned.errors import Refused, unauthorized
 from tests.support.oned.objects import Owned
 from tests.support.oned.templates import Template
 
@@ -120,20 +120,20 @@ class Rights:
             return False
         if self._by_bits(caller, op, thing):
             return True
-        return any(rule.allows(caller, thing.kind, thing, op) for rule in self.rules.values())
+        return thing.obeys_rules and any(
+            rule.allows(caller, thing.kind, thing, op) for rule in self.rules.values()
+        )
 
     def check_create(self, caller: Caller, kind: str) -> None:
         if caller.is_admin:
             return
         if not any(rule.allows(caller, kind, None, Op.CREATE) for rule in self.rules.values()):
-            raise Refused(
-                AUTHORIZATION, f"User [{caller.uid}] : Not authorized to perform CREATE {kind}."
-            )
+            raise self.refusal(caller, Op.CREATE, kind, None)
 
     @staticmethod
     def refusal(caller: Caller, op: Op, kind: str, number: int | None) -> Refused:
         which = "" if number is None else f" [{number}]"
-        return unauthorized(caller.uid, f"Not authorized to perform {op.name} {kind}{which}.")
+        return unauthorized(caller.uid, f"Not authorized to perform {op.name} {kind}{which}")
 
     @staticmethod
     def _by_bits(caller: Caller, op: Op, thing: Owned) -> bool:

@@ -7,7 +7,6 @@ made for is never looked at. Only the server user must be enabled, not the user 
 
 import base64
 import binascii
-import secrets
 import time
 from hashlib import sha1, sha256
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 from tests.support.oned.errors import AUTHENTICATION, Refused
-from tests.support.oned.objects import LoginToken, User, password_hash, version_of
+from tests.support.oned.objects import User, password_hash, version_of
 from tests.support.oned.rights import Caller
 
 if TYPE_CHECKING:
@@ -127,10 +126,6 @@ class Sessions:
 
     def _keep(self, user: User, token: str) -> None:
         self._kept[user.id] = (token, self._world.clock.now() + SESSION_EXPIRATION_S)
-
-
-def new_login_token(expires: int, egid: int) -> LoginToken:
-    return LoginToken(secrets.token_hex(32), expires, egid)
 
 
 def _as_user(user: User, egid: int | None) -> Caller:

@@ -1,7 +1,8 @@
 """The model: everything that oned keeps, and the hands that tests lay on it from outside."""
 
+import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -45,6 +46,13 @@ class _Editing(Mapping[int, Machine]):
         return len(self._world.machines)
 
 
+_DEFAULT_GROUP = (
+    "The default security group is added to every network. Use it to add default filter rules for"
+    " your networks. You may remove this security group from any network by updating its"
+    " properties."
+)
+
+
 @dataclass
 class Host:
     name: str = "dummy0"
@@ -86,6 +94,7 @@ class World:
         self.sessions = Sessions(self)
         self.host = Host()
         self.life = Life(self)
+        self.new_token: Callable[[], str] = lambda: secrets.token_hex(32)
         self.image_life = ImageLife(self)
         self._serials: dict[str, int] = {}
         self._requests = 0
@@ -99,7 +108,7 @@ class World:
         self.add_datastore("system", type=1, ds_mad="-", total_mb=4_796_800, free_mb=3_333_260)
         self.add_datastore("default")
         self.add_datastore("files", type=2)
-        text = 'DESCRIPTION="all"\nRULE=[PROTOCOL="ALL",RULE_TYPE="OUTBOUND"]\n'
+        text = f'DESCRIPTION="{_DEFAULT_GROUP}"\nRULE=[PROTOCOL="ALL",RULE_TYPE="OUTBOUND"]\n'
         text += 'RULE=[PROTOCOL="ALL",RULE_TYPE="INBOUND"]'
         self.security_groups[self.serial("secgroup")] = SecurityGroup(
             id=0, name="default", rights=[1, 1, 1, 1, 0, 0, 1, 0, 0], template=Template.parse(text)
@@ -157,8 +166,12 @@ class World:
     # What a test prepares.
 
     def add_group(self, name: str, *, may_create: bool = False) -> Group:
+        """As oned's own: it joins the default VDC, which lets it use networks and datastores. To
+        create anything it needs a rule that the operator adds (30, 31)."""
         group = Group(id=self.serial("group"), name=name)
         self.groups[group.id] = group
+        if group.id >= 100:
+            self.rights.add(for_group(group.id, "NET+DATASTORE", Op.USE))
         if may_create:
             self.rights.add(for_group(group.id, "VM+IMAGE+TEMPLATE+DOCUMENT+SECGROUP", Op.CREATE))
         return group
@@ -277,8 +290,11 @@ class World:
         """Only with a ManualClock."""
         assert isinstance(self.clock, ManualClock)
         with self.lock:
-            self.clock.time += seconds
-            self.agenda.run_due()
+            until = self.clock.time + seconds
+            while (due := self.agenda.next_due()) is not None and due <= until:
+                self.clock.time = max(self.clock.time, due)
+                self.agenda.run_due()
+            self.clock.time = until
 
     def settle(self) -> None:
         """Let everything that is under way come to its end, however long it would take."""

@@ -59,7 +59,7 @@ def _check_may(
     world: World, caller: Caller, template: Template, datastore: Datastore, size: int
 ) -> None:
     if not caller.is_admin and (name := restricted(template, RESTRICTED_IMAGE)) is not None:
-        raise unauthorized(caller.uid, f"Template includes a restricted attribute {name}.")
+        raise unauthorized(caller.uid, f"Template includes a restricted attribute {name}")
     world.rights.check_create(caller, "IMAGE")
     world.rights.check(caller, Op.USE, datastore)
     more = {"IMAGES": 1, "SIZE": size}
@@ -130,7 +130,7 @@ def update(world: World, caller: Caller, args: Args) -> Answer:
     image = image_for(world, caller, args.integer(0), Op.MANAGE)
     changed = changing.update(image.template, args)
     if not caller.is_admin and "SOURCE" in changed:
-        raise unauthorized(caller.uid, "Template includes a restricted attribute SOURCE.")
+        raise unauthorized(caller.uid, "Template includes a restricted attribute SOURCE")
     image.template = changed
     return image.id
 

@@ -37,12 +37,11 @@ def _plug(
 ) -> None:
     """To the state for a change while RUNNING, or for one while POWEROFF; a new record."""
     while_off = machine.state == State.POWEROFF
-    last = machine.record
-    last.act(action, actor(caller))
+    machine.record.act(action, actor(caller))
+    machine.become(State.ACTIVE, states[1] if while_off else states[0])
     record = world.life.new_record(machine)
     if while_off:
         record.act(Action.POWEROFF)
-    machine.become(State.ACTIVE, states[1] if while_off else states[0])
 
 
 def _unplug(world: World, machine: Machine) -> None:
@@ -153,9 +152,7 @@ def attach_nic(world: World, caller: Caller, args: Args) -> Answer:
         nic.pop("ATTACH", None)
         if outcome.fails:
             nics.drop(world, now, nic)
-        elif is_alias:
-            # A NIC's own variables are not there afterwards in the recordings (183), an alias's
-            # are (218, 369).
+        else:
             context.fill_network(world, now)
         _unplug(world, now)
 

@@ -57,14 +57,14 @@ def info_set(world: World, caller: Caller, args: Args) -> Answer:
 
 @method("one.vmpool.accounting")
 def accounting(world: World, caller: Caller, args: Args) -> Answer:
+    """Records with their machine as it is now; oned keeps it as it was at some moment of each."""
     flag, start, end = args.integer(0), args.integer(1), args.integer(2)
     records = ""
     for machine in sorted(visible(world, caller, flag, world.machines.values()), key=_by_id):
         for record in machine.history:
             after_start = start == -1 or record.end == 0 or record.end > start
             if after_start and (end == -1 or record.start < end):
-                inner = machine.facts_xml() + "</VM>"
-                records += record.xml(machine.id, inner)
+                records += record.xml(machine.id, machine.xml_with(""))
     return f"<HISTORY_RECORDS>{records}</HISTORY_RECORDS>"
 
 

@@ -149,12 +149,12 @@ def update_conf(world: World, caller: Caller, args: Args) -> Answer:
 
 
 def _replace_context(world: World, machine: Machine, given: dict[str, str]) -> None:
-    """The network's variables go, and come back only when oned writes the context anew: at the
-    next boot from scratch or change of NICs (132, 142, 218)."""
+    """Its place among the disks stays, and the network's variables are made anew."""
     kept = machine.template.vector("CONTEXT") or {}
     place = {name: kept[name] for name in ("DISK_ID", "TARGET") if name in kept}
     machine.template.set("CONTEXT", {**given, **place})
     context.fill_variables(world, machine)
+    context.fill_network(world, machine)
 
 
 @method("one.vm.resize")

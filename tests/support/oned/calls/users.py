@@ -2,14 +2,13 @@
 
 from tests.support.oned.calls import changing
 from tests.support.oned.calls.finding import found
-from tests.support.oned.errors import ALLOCATE, AUTHORIZATION, INTERNAL, Refused, missing
+from tests.support.oned.errors import ALLOCATE, INTERNAL, Refused, missing, unauthorized
 from tests.support.oned.names import check_free
-from tests.support.oned.objects import User, password_hash
+from tests.support.oned.objects import LoginToken, User, password_hash
 from tests.support.oned.protocol import Answer, Args
 from tests.support.oned.quotas import Quotas
 from tests.support.oned.registry import method
 from tests.support.oned.rights import Caller, Op
-from tests.support.oned.sessions import new_login_token
 from tests.support.oned.templates import Template
 from tests.support.oned.world import World
 
@@ -73,6 +72,7 @@ def change_password(world: World, caller: Caller, args: Args) -> Answer:
     if not password:
         raise Refused(ALLOCATE, "Invalid password, it cannot be empty")
     user.password = password_hash(password, world.version)
+    user.tokens = []
     world.sessions.forget_user(user.id)
     return user.id
 
@@ -95,8 +95,9 @@ def login(world: World, caller: Caller, args: Args) -> Answer:
     user.tokens = [each for each in user.tokens if each.expires > world.now]
     if token:
         raise Refused(INTERNAL, "Setting or dropping a given token is not in this model")
-    made = new_login_token(world.now + seconds if seconds > 0 else -1, egid)
-    user.tokens.insert(0, made)
+    expires = world.now + seconds if seconds > 0 else -1
+    made = LoginToken(world.new_token(), expires, egid)
+    user.tokens = sorted([*user.tokens, made], key=lambda each: each.token)
     return made.token
 
 
@@ -160,5 +161,4 @@ def rules(world: World, caller: Caller, args: Args) -> Answer:
 
 
 def _no_acl(caller: Caller) -> Refused:
-    text = f"User [{caller.uid}] : Not authorized to perform MANAGE ACL."
-    return Refused(AUTHORIZATION, text)
+    return unauthorized(caller.uid, "Not authorized to perform MANAGE ACL")
