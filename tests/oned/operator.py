@@ -11,13 +11,11 @@ from typing import ClassVar
 from tests.support.oned import ManualClock, World
 from tests.support.oned.calls.networks import delete as delete_network
 from tests.support.oned.drivers import Outcome, failing, taking
-from tests.support.oned.images import Image, ImageState
 from tests.support.oned.machine import Actor, State
 from tests.support.oned.machine_rules import act
 from tests.support.oned.objects import LoginToken
 from tests.support.oned.protocol import Args
 from tests.support.oned.rights import Caller
-from tests.support.oned.templates import Template
 
 SERVERADMIN = "43371b425735f1b7266cb8cbe37d5cbbb3744ab803dbfb3075dbc813783a96a4"
 START = 1_795_434_884.0
@@ -192,25 +190,7 @@ def _image(name: str, size_mb: int, **given: object) -> Deed:
     """One of helen's in `default`."""
 
     def deed(world: World) -> None:
-        helen = world.users[2]
-        template = Template()
-        template.set("DEV_PREFIX", "sd")
-        image = Image(
-            id=world.serial("image"),
-            uid=helen.id,
-            gid=helen.gid,
-            uname=helen.name,
-            gname=helen.gname,
-            name=name,
-            size_mb=size_mb,
-            registered=world.now,
-            source="dummy_path",
-            state=ImageState.READY,
-            previous=ImageState.READY,
-            template=template,
-            **given,  # type: ignore[arg-type]
-        )
-        world.image_life.add(image)
+        world.add_image(name, world.users[2], size_mb=size_mb, source="dummy_path", **given)
 
     return deed
 

@@ -48,6 +48,10 @@ NOT_COMPARED: dict[int, tuple[tuple[str, ...], str]] = {
 }
 
 
+# Parse errors name a line, which oned makes up: 942827056 in two of the three.
+RANDOM_LINE = (119,)
+
+
 class Player:
     """Plays the exchanges in order, once, and keeps the answers."""
 
@@ -92,6 +96,8 @@ def test_the_recorded_answer_is_given(played: dict[int, tuple[Exchange, str]], n
     exchange, answer = played[n]
     expected, seen = outcome(exchange.response), outcome(answer)
     assert _comparable(seen, n) == _comparable(expected, n), exchange.case
+    if "&lt;" not in exchange.response and n not in RANDOM_LINE:
+        assert answer.replace("\r", "") == exchange.response, "byte for byte, but for line ends"
 
 
 def _comparable(seen: Outcome, n: int) -> object:

@@ -22,7 +22,6 @@ from tests.support.oned.faults import (
     Truncated,
 )
 from tests.support.oned.protocol import (
-    NO_SUCH_METHOD,
     Args,
     Call,
     Param,
@@ -31,7 +30,7 @@ from tests.support.oned.protocol import (
     write_failure,
     write_fault,
 )
-from tests.support.oned.registry import METHODS
+from tests.support.oned.registry import find
 from tests.support.oned.world import World
 
 
@@ -138,12 +137,9 @@ class Oned:
         return trouble
 
     def _perform(self, call: Call) -> list[bytes]:
-        method = METHODS.get(call.method)
         user = None
         try:
-            if method is None:
-                text = f"Method '{call.method}' not defined"
-                raise RpcFault(NO_SUCH_METHOD, text)
+            method = find(call.method, self.world.version)
             with self.world.looking():
                 caller = self.world.sessions.caller(Args(call.params).text(0))
                 caller.request = self.world.next_request()
@@ -153,6 +149,8 @@ class Oned:
             return write_failure(call.method, refused)
         except RpcFault as fault:
             return write_fault(fault.code, fault.text)
+        except NotImplementedError as gap:
+            raise _Page(501, f"the stand-in has no {gap}".encode()) from gap
         finally:
             self._note(call, user)
 

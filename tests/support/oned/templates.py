@@ -15,6 +15,7 @@ from tests.support.oned.errors import INTERNAL, Refused
 Vector = dict[str, str]
 Value = str | Vector
 
+_RUBBISH = 942827056
 _SPACE = re.compile(r"(?:\s+|#[^\n]*\n)*")
 _NAME = re.compile(r"\w+")
 _EQUAL = re.compile(r"[ \t]*=[ \t]*")
@@ -198,5 +199,5 @@ class _Reader:
         return Refused(
             self._code,
             f"Parse error: syntax error, unexpected {seen}, expecting {expected}"
-            f" at line 0, columns {column}:{column + 1}",
+            f" at line {_RUBBISH}, columns {column}:{column + 1}",
         )
