@@ -173,6 +173,23 @@ def at_least(site: Site, least: int, most: int) -> list[str]:
         return [row.id for row in site.fleet.launch(tx, ACCOUNT, order, site.clock())]
 
 
+def test_a_start_that_is_refused_costs_nobody_their_machine(site: SharedSite):
+    """A full quota, say. Its disks would go with it."""
+    (id_,) = running(site)
+    site.stop(id_)
+    site.settle()
+    refused = EngineRefused("Too many.", code="InstanceLimitExceeded")
+    site.world.script.fail("machines.start", 1, with_=refused)
+    site.start(id_)
+    site.settle()
+    assert site.state(id_) is S.STOPPED
+    assert site.row(id_).state_reason.code == "Client.InstanceLimitExceeded"
+    assert list(site.world.machines) == [id_]
+    site.start(id_)
+    site.settle()
+    assert site.state(id_) is S.RUNNING
+
+
 @pytest.mark.parametrize(("least", "left"), [(1, 2), (2, 2), (3, 0)])
 def test_a_launch_of_too_few_is_taken_back(site: SharedSite, least: int, left: int):
     refused = EngineRefused("No more.", code="InstanceLimitExceeded")

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 from econe.domain import happenings, specs
 from econe.domain.faults import Fault
@@ -32,7 +33,7 @@ from econe.domain.sizes import Size
 from econe.reconcile import shared_plan
 from econe.reconcile.memory import Memories
 from econe.reconcile.plan import Move, Plan, Rules, plan, retry_after_s
-from econe.reconcile.steps import Step, climb, descend
+from econe.reconcile.steps import Step, climb, descend, nothing
 from econe.settings import Work
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ class _Job:
         """A refusal is final: take back what was done, and report it."""
         spec = self._spec(row)
         self._jobs.memories.of(row.id).launched = row.generation
-        steps = (*self._connecting(spec.nics), *self._starting(spec))
+        steps = (*self._connecting(spec.nics), *self._starting(row, spec))
         try:
             climb(steps, self._note)
         except EngineRefused as refused:
@@ -212,15 +213,18 @@ class _Job:
         needed = dict.fromkeys(nic.network for nic in nics)
         return (*map(ensure, needed), *map(admit, nics))
 
-    def _starting(self, spec: MachineSpec) -> tuple[Step, ...]:
+    def _starting(self, row: Instance, spec: MachineSpec) -> tuple[Step, ...]:
         machines = self._engine.machines
+        # Volumes that ensure() made stay when it is undone: they may hold a machine's data, and
+        # the termination that follows a failed launch removes them. Where they would go with the
+        # machine, one that was there before this launch stays itself.
+        stays = bool(row.engine_ref) and not self._engine.can.keeps_disks
+        undefine = nothing if stays else partial(machines.destroy, spec.id)
         return (
-            # Volumes that ensure() made stay when it is undone: they may hold a machine's data,
-            # and the termination that follows a failed launch removes them.
             Step(
                 "define the machine",
                 do=lambda: _ignore(machines.ensure(spec)),
-                undo=lambda: machines.destroy(spec.id),
+                undo=undefine,
             ),
             Step(
                 "start the machine",
