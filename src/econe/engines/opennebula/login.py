@@ -25,7 +25,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from econe.domain.hidden import Hidden
-from econe.domain.ports import EngineRefused
+from econe.domain.ports import EngineBusy, EngineRefused
+from econe.engines.opennebula.errors import Meaning, OnedBusy
+from econe.engines.opennebula.rpc import Oned
 
 HOUR_S: Final = 3600
 LONGEST_NAME: Final = 128  # of any OpenNebula object: PoolObjectSQL::name_is_valid
@@ -116,6 +118,29 @@ class Delegation:
             digest = hashlib.sha256(secret).hexdigest()
         iv = digest[:16].encode() if self.scheme is Scheme.SHA256_KEY_IV else bytes(16)
         return algorithms.AES(digest[:32].encode()), modes.CBC(iv)
+
+
+def find_delegation(
+    oned: Oned, server_user: str, server_secret: Hidden[str], now: float
+) -> tuple[Delegation, str]:
+    """How this oned wants its tokens, and its version.
+
+    one.system.version wants a login itself, so the schemes are tried, the newest first: 0.2 s for
+    each that is not the one. Raises EngineBusy, and says so where oned refuses all.
+    """
+    for _, scheme in _SINCE:
+        delegation = Delegation(server_user, server_secret, scheme)
+        try:
+            version = oned.text(delegation.session_for(server_user, now), "one.system.version")
+        except OnedBusy as busy:
+            if busy.failure.meaning is not Meaning.LOGIN:
+                raise
+        else:
+            return delegation, version
+    raise EngineBusy(
+        f"oned refuses the login of our service account {server_user!r}: look at its file, at its "
+        "driver in oned (server_cipher), and at its password there"
+    )
 
 
 @dataclass(frozen=True, slots=True)
