@@ -5,7 +5,6 @@ It is not part of the repository: tests that need it are skipped where it is not
 
 import functools
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,7 @@ def _read(path: Path) -> tuple[dict[str, Any], ...]:
 def exchanges() -> tuple[dict[str, Any], ...]:
     """Each with n, method, case, outcome, request, response; in the order of time."""
     root = Path(__file__).resolve().parents[2]
-    named = os.environ.get("ECONE_TEST_RECORDINGS")
-    candidates = [Path(named)] if named else [above / "shared" for above in root.parents]
-    for folder in candidates:
-        if (folder / PLACE).is_file():
-            return _read(folder / PLACE)
+    for above in root.parents:
+        if (above / "shared" / PLACE).is_file():
+            return _read(above / "shared" / PLACE)
     pytest.skip(f"no {PLACE} in a `shared` folder beside the project")

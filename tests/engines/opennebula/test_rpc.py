@@ -220,7 +220,7 @@ def test_nobody_there_means_that_nothing_was_done():
             oned.call(SESSION, method)
 
 
-@pytest.mark.parametrize("script", [hanging_up, lambda peer: peer.reset()])
+@pytest.mark.parametrize("script", [hanging_up, lambda peer: (peer.read_request(), peer.reset())])
 def test_a_connection_that_breaks_loses_a_write(script):
     with pytest.raises(EngineLost):
         ask(script, WRITE)
