@@ -6,7 +6,7 @@ an image that is in use in one and gone in the next was released and deleted in 
 
 from collections.abc import Callable, Iterator
 from hashlib import sha256
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tests.support.oned import ManualClock, World
 from tests.support.oned.calls.networks import delete as delete_network
@@ -186,7 +186,7 @@ def _template_1(world: World) -> None:
     )
 
 
-def _image(name: str, size_mb: int, **given: object) -> Deed:
+def _image(name: str, size_mb: int, **given: Any) -> Deed:
     """One of helen's in `default`."""
 
     def deed(world: World) -> None:

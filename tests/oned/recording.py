@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 from xml.etree import ElementTree
 from xmlrpc.client import Fault, loads
 
@@ -40,7 +41,7 @@ Outcome = tuple[object, ...]
 def outcome(body: str) -> Outcome:
     """(`OK`, value), (`ERR`, code, text, object) or (`FAULT`, code, text)."""
     try:
-        ((items,), _) = loads(body)
+        ((items,), _) = cast(tuple[tuple[list[Any]], object], loads(body))
     except Fault as fault:
         return ("FAULT", fault.faultCode, fault.faultString)
     if items[0]:

@@ -122,8 +122,9 @@ def check_quotas(world: "World", caller: Caller, template: Template) -> None:
 def _split(world: "World", caller: Caller, template: Template) -> Machine:
     """The machine without an id yet: what it would be is the next one."""
     number = world.next_serial("vm")
-    head = {"uid": caller.uid, "gid": caller.gid, "uname": caller.name, "gname": caller.gname}
-    machine = Machine(id=number, **head)  # type: ignore[arg-type]
+    machine = Machine(
+        id=number, uid=caller.uid, gid=caller.gid, uname=caller.name, gname=caller.gname
+    )
     user = template.copy()
     user.drop("VMID")
     prefix = user.get("TEMPLATE_NAME", "one")

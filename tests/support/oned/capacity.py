@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from tests.support.oned.errors import unauthorized
 from tests.support.oned.machine import Lcm, Machine, State
+from tests.support.oned.quotas import Usage
 from tests.support.oned.rights import Caller
 from tests.support.oned.templates import Template
 
@@ -47,7 +48,7 @@ def usage(template: Template, disk_mb: float) -> dict[str, float]:
     }
 
 
-def check(world: "World", caller: Caller, section: str, number: int | None, more: dict) -> None:  # type: ignore[type-arg]
+def check(world: "World", caller: Caller, section: str, number: int | None, more: Usage) -> None:
     """Raises Refused as soon as one limit would be passed; admins have none."""
     if caller.is_admin:
         return
@@ -60,7 +61,7 @@ def check(world: "World", caller: Caller, section: str, number: int | None, more
             raise unauthorized(caller.uid, over.text(whose, owner.id))
 
 
-def use(world: "World", machine: Machine, section: str, number: int | None, more: dict) -> None:  # type: ignore[type-arg]
+def use(world: "World", machine: Machine, section: str, number: int | None, more: Usage) -> None:
     for owner in (world.users[machine.uid], world.groups[machine.gid]):
         owner.quotas.use(section, number, more)
 

@@ -1,11 +1,12 @@
 """What happens to images: they are copied, used, given back, removed."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.support.oned.errors import ACTION, ALLOCATE, INTERNAL, Refused
 from tests.support.oned.images import Image, ImageState
 from tests.support.oned.machine import State
+from tests.support.oned.objects import Group, User
 from tests.support.oned.templates import Template
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class ImageLife:
         for owner in self._owners(image):
             owner.quotas.use("DATASTORE", image.datastore_id, more)
 
-    def _owners(self, image: Image) -> list:  # type: ignore[type-arg]
+    def _owners(self, image: Image) -> list[User | Group]:
         return [self._world.users[image.uid], self._world.groups[image.gid]]
 
     def begin_copy(self, image: Image) -> None:
@@ -185,10 +186,10 @@ class ImageLife:
 
         self._world.agenda.after(self._world.pace.copy_s, end)
 
-    def copy_of(self, original: Image, head: dict[str, object], name: str) -> Image:
+    def copy_of(self, original: Image, head: dict[str, Any], name: str) -> Image:
         """A clone's row, as ImageClone makes it: its own template, the content's attributes."""
         return Image(
-            **head,  # type: ignore[arg-type]
+            **head,
             name=name,
             type=original.type,
             persistent=original.persistent,

@@ -4,6 +4,7 @@ Limits: -1 is the default, -2 without limit (both let all pass here, as there ar
 limits). An entry without a limit of its own goes when nothing is used any more, as oned's does.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tests.support.oned.templates import cdata
@@ -22,13 +23,13 @@ _SECTIONS = {
     ),
     "IMAGE": ("RVMS",),
 }
-Usage = dict[str, float]
+Usage = Mapping[str, float]
 
 
 @dataclass
 class _Entry:
-    limits: Usage
-    used: Usage
+    limits: dict[str, float]
+    used: dict[str, float]
 
 
 @dataclass

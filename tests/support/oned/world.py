@@ -147,7 +147,8 @@ class World:
         """For methods that find the machine themselves."""
         return _Editing(self)
 
-    def owned_by(self, caller: Caller, pool: str) -> dict[str, object]:
+    def owned_by(self, caller: Caller, pool: str) -> dict[str, Any]:
+        """The first fields of an object that the caller makes."""
         return {
             "id": self.serial(pool),
             "uid": caller.uid,

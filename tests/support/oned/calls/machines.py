@@ -9,7 +9,7 @@ from tests.support.oned.machine_rules import act
 from tests.support.oned.protocol import Answer, Args
 from tests.support.oned.registry import method
 from tests.support.oned.rights import RESTRICTED_VM, Caller, Op, restricted
-from tests.support.oned.templates import Template
+from tests.support.oned.templates import Template, Vector
 from tests.support.oned.world import World
 
 ACTIONS = frozenset(
@@ -148,10 +148,11 @@ def update_conf(world: World, caller: Caller, args: Args) -> Answer:
     return number
 
 
-def _replace_context(world: World, machine: Machine, given: dict[str, str]) -> None:
+def _replace_context(world: World, machine: Machine, given: Vector) -> None:
     """Its place among the disks stays, and the network's variables are made anew."""
     kept = machine.template.vector("CONTEXT") or {}
-    place = {name: kept[name] for name in ("DISK_ID", "TARGET") if name in kept}
+    names = ("DISK_ID", "TARGET")
+    place: Vector = {name: kept[name] for name in names if name in kept}
     machine.template.set("CONTEXT", {**given, **place})
     context.fill_variables(world, machine)
     context.fill_network(world, machine)
