@@ -105,6 +105,7 @@ def test_what_is_no_version_is_refused(version):
         "he\u2028len",
         "he\u00a0len",
         "he\udc80len",
+        "he😀len",
         "h" * 129,
         "ü" * 65,
     ],

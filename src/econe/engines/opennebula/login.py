@@ -81,8 +81,8 @@ def _name_problem(name: str) -> str:
     for character in name:
         if character.isspace() or unicodedata.category(character) in {"Cc", "Zl", "Zp"}:
             return "has a blank or a control character"
-        if unicodedata.category(character) == "Cs":
-            return "is not text"
+        if unicodedata.category(character) == "Cs" or character > "\uffff":
+            return "has a character that oned cannot read"
     return "is too long" if len(name.encode()) > LONGEST_NAME else ""
 
 

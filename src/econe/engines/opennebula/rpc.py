@@ -25,8 +25,11 @@ MOST_BYTES: Final = 512 * 1024 * 1024
 """An infoextended of 1,000 machines has 8 MiB."""
 _METHOD: Final = re.compile(r"one(\.[a-z_]+)+", re.ASCII)
 _READS: Final = re.compile(r"\.(info\w*|version|config|monitoring|accounting|showback)$")
-# What XML 1.0 cannot say: expat in oned refuses the call for these, or drops what follows.
-_UNSPEAKABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+UNSPEAKABLE: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff\U00010000-\U0010ffff]"
+)
+"""What XML 1.0 cannot say, and what xmlrpc-c refuses though XML can: all beyond U+FFFF. Seen: fault
+-503 for the call, and -500 for every answer with an object that got such a character."""
 _ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 # xmlrpc-c's faults before anything is done: type, index, parse, no such method, limit, UTF-8.
 _NOT_DONE_FAULTS: Final = frozenset({-501, -502, -503, -506, -509, -510})
@@ -161,10 +164,10 @@ def _written(argument: Argument) -> str:
         if -(2**63) <= argument < 2**63:
             return f"<i8>{argument}</i8>"
         raise ValueError("a number that XML-RPC cannot say")
-    if _UNSPEAKABLE.search(argument):
+    if UNSPEAKABLE.search(argument):
         raise EngineRefused(
             "The text holds characters that cannot be used.",
-            "control characters or surrogates",
+            "control characters, surrogates, or characters beyond U+FFFF",
             code="InvalidParameterValue",
         )
     return f"<string>{argument.translate(_ESCAPES)}</string>"
