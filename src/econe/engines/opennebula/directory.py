@@ -88,15 +88,16 @@ def read_users(pool: str) -> dict[str, User]:
 
 
 def read_user(document: etree._Element, quotas: etree._Element | None = None) -> User:
-    """Raises ValueError."""
+    """Raises ValueError. Only the first child of each name counts: see documents.py."""
     uid = document.findtext("ID") or ""
+    groups = document.find("GROUPS")  # not `GROUPS/ID`, which goes on into forged ones
     if not (uid.isascii() and uid.isdigit()):
         raise ValueError("a user without a number")
     return User(
         uid=uid,
         name=document.findtext("NAME") or "",
         gid=document.findtext("GID") or "",
-        groups=tuple(found.text or "" for found in document.iterfind("GROUPS/ID")),
+        groups=() if groups is None else tuple(found.text or "" for found in groups.iterfind("ID")),
         password=Hidden(document.findtext("PASSWORD") or ""),
         auth_driver=document.findtext("AUTH_DRIVER") or "",
         enabled=document.findtext("ENABLED") == "1",
