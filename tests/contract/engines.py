@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from tests.contract.opennebula import OpennebulaStand
 from tests.support.guests import Guest, write_disk
 from tests.support.machines import machine
 
 from econe.domain.images import DiskFormat
-from econe.domain.ports import Engine, MachineSpec, NetworkSpec
+from econe.domain.ports import Engine, MachineSpec, NetworkSpec, Phase
 from econe.engines.simulator import Simulator, World
 from econe.settings import Qemu
 
@@ -27,6 +28,8 @@ class Stand(Protocol):
     """Longest time that a guest may take for anything that it does."""
     speaks: bool
     """Whether guests really boot, and greet on their console."""
+    death: Phase
+    """What look() says of a machine that was killed."""
 
     def open(self) -> Engine:
         """The engine as a starting server opens it, over the same world as before.
@@ -50,6 +53,7 @@ class Stand(Protocol):
 class SimulatorStand:
     patience_s = 1.0
     speaks = False
+    death = Phase.DIED
 
     def __init__(self, _directory: Path) -> None:
         self.world = World()
@@ -128,6 +132,7 @@ class QemuStand:
 
     patience_s = 30.0
     speaks = True
+    death = Phase.DIED
     network: str
 
     def __init__(self, directory: Path, settings: Qemu = STAND_SETTINGS) -> None:
@@ -198,6 +203,7 @@ STAND_NETWORK = NetworkSpec(
 
 STANDS = [
     pytest.param(SimulatorStand, id="simulator"),
+    pytest.param(OpennebulaStand, id="opennebula"),
     pytest.param(QemuUserStand, id="qemu-user", marks=pytest.mark.e2e),
     pytest.param(QemuVpcStand, id="qemu-vpc", marks=[pytest.mark.e2e, pytest.mark.root]),
 ]

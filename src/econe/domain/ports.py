@@ -470,6 +470,7 @@ class MachineSpec:
     key_name: str | None = None
     public_key: str | None = None
     user_data: Hidden[bytes] | None = None
+    image_id: str = ""
     image_ref: str = ""
     """The engine's own name for the image, where it keeps images itself."""
     template_ref: str = ""
@@ -664,6 +665,9 @@ class Stranger:
     root_gib: int = 1
     image_ref: str = ""
     key_name: str = ""
+    marked: str = ""
+    """Our id that it carries rightly. No live row has it under this `ref`; one may be about to, or
+    have ended."""
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 

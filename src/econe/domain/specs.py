@@ -30,6 +30,7 @@ def machine_spec(tx: Transaction, instance: Instance, sizes: Mapping[str, Size])
         key_name=instance.key_name,
         public_key=instance.public_key,
         user_data=instance.user_data,
+        image_id=instance.image_id or "",
         image_ref=image.engine_ref if image else "",
         template_ref=size.engine_ref,
         tags=instance.tags,

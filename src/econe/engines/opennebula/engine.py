@@ -1,0 +1,95 @@
+"""ports.Engine over an OpenNebula front-end, and its life: a thread that asks for a look now and
+then, since oned tells nobody what others do."""
+
+import threading
+from pathlib import Path
+from typing import Final
+
+from econe.domain.hidden import Hidden
+from econe.domain.ports import Capabilities, Clock, Poke, Register
+from econe.engines.opennebula.consoles import VncConsoles
+from econe.engines.opennebula.directory import Directory
+from econe.engines.opennebula.disks import NoDisks
+from econe.engines.opennebula.launcher import Launcher
+from econe.engines.opennebula.machines import OpennebulaMachines
+from econe.engines.opennebula.marks import Marks
+from econe.engines.opennebula.networks import OpennebulaNetworks
+from econe.engines.opennebula.pool import Pool
+from econe.engines.opennebula.rpc import Oned
+from econe.settings import Opennebula
+
+CAN: Final = Capabilities(
+    name="opennebula",
+    network="opennebula",
+    shared=True,
+    gives_addresses=True,
+    keeps_images=True,
+    keeps_disks=False,
+    metadata=False,
+    console="vnc",
+    reasons={
+        "serial": "OpenNebula keeps no serial output; the console tells where VNC is",
+        "metadata": "a context disk tells guests (cloud-init's OpenNebula source, one-context)",
+    },
+)
+
+
+class OpennebulaEngine:
+    """`state` is the state directory, where the mark of our oned is kept; `mark_key` proves our
+    marks in it. Raises ValueError for an endpoint that is no URL."""
+
+    can = CAN
+
+    def __init__(
+        self,
+        state: Path,
+        settings: Opennebula,
+        *,
+        register: Register,
+        mark_key: Hidden[bytes],
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._oned = Oned(settings.endpoint, timeout_s=settings.timeout_s)
+        marks = Marks(mark_key)
+        directory = Directory(self._oned, settings, state, clock)
+        pool = Pool(self._oned, directory)
+        launcher = Launcher(self._oned, directory, marks, settings)
+        self.consoles = VncConsoles()
+        self.machines = OpennebulaMachines(
+            self._oned,
+            directory,
+            pool,
+            launcher=launcher,
+            register=register,
+            marks=marks,
+            consoles=self.consoles,
+            clock=clock,
+        )
+        self.disks = NoDisks()
+        self.networks = OpennebulaNetworks()
+        self.images = None
+        self.estate = None
+        self._closed = threading.Event()
+        self._watch: threading.Thread | None = None
+
+    def open(self, changed: Poke) -> None:
+        self._closed.clear()
+        self._watch = threading.Thread(
+            target=self._poke_on, args=(changed,), name="opennebula-watch", daemon=True
+        )
+        self._watch.start()
+
+    def _poke_on(self, changed: Poke) -> None:
+        while not self._closed.wait(self._settings.look_every_s):
+            changed()
+
+    def tidy(self) -> None:
+        self.machines.tidy()
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._watch is not None:
+            self._watch.join()
+            self._watch = None
+        self._oned.close()

@@ -1,0 +1,124 @@
+"""Reading oned's virtual machines: all in pages, some by number, one.
+
+A page is an offset into what is there now, in order of numbers (which end comes first is a
+setting of oned's). Between two pages a machine can end, and the rest moves up; then an ordinary
+walk would skip one, and a skipped machine looks like an ended one. So each page begins some
+machines before the end of the one before, and must reach back to what was seen; if it does not,
+the walk steps back.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, TypeVar
+
+from lxml import etree
+
+from econe.domain.hidden import Hidden
+from econe.domain.ports import EngineBusy, EngineRefused
+from econe.engines.opennebula.directory import Directory
+from econe.engines.opennebula.errors import Meaning, meaning_of
+from econe.engines.opennebula.rpc import Oned, OnedFault
+from econe.engines.opennebula.vms import Vm, read_pool, read_vm
+from econe.engines.opennebula.xmltree import parse
+
+T = TypeVar("T")
+
+PAGE: Final = 1000
+"""Machines a call: 8 MiB, and some 60 ms of oned's time (facts/opennebula.md 5)."""
+OVERLAP: Final = 32
+"""How many machines may end while a page is read, before the walk steps back."""
+MOST_STEPS_BACK: Final = 10
+MOST_PAGES: Final = 10_000
+
+ALL: Final = -2
+"""Filter: of every user."""
+_NOT_DONE: Final = -1
+
+
+class Pool:
+    """Reads as the service account. Everything raises EngineBusy where oned cannot tell now."""
+
+    def __init__(
+        self, oned: Oned, directory: Directory, *, page: int = PAGE, overlap: int = OVERLAP
+    ) -> None:
+        if not 0 < overlap < page:
+            raise ValueError("an overlap is shorter than its page")
+        self._oned, self._directory = oned, directory
+        self._page, self._overlap = page, overlap
+
+    def all(self, owner: int = ALL) -> list[Vm]:
+        """All that are not done, with all that oned knows of them; of one user with `owner`."""
+        seen: dict[int, Vm] = {}
+        last: int | None = None
+        offset, steps_back = 0, 0
+        for _ in range(MOST_PAGES):
+            page = self._read_page(owner, offset)
+            if last is not None and offset and not _reaches(page, last, seen):
+                steps_back += 1
+                if steps_back > MOST_STEPS_BACK:
+                    break
+                offset = max(0, offset - self._page)
+                continue
+            seen.update((vm.number, vm) for vm in page)
+            if len(page) < self._page:
+                return list(seen.values())
+            last = page[-1].number
+            offset += self._page - self._overlap
+        raise EngineBusy("oned's machines change faster than they can be read")
+
+    def some(self, refs: Collection[str]) -> list[Vm]:
+        """Those of them that there are, done ones too. One call."""
+        if not refs:
+            return []
+        numbers = ",".join(sorted(refs))
+        text = self._ask(
+            lambda own: self._oned.text(own, "one.vmpool.infoset", numbers, True),
+        )
+        return _read(text, lambda root: list(read_pool(root)))
+
+    def one(self, ref: str) -> Vm | None:
+        """None where oned says that it has none such (check_same_oned() tells what that is
+        worth)."""
+        own = self._directory.own_session()
+        try:
+            text = self._oned.text(own, "one.vm.info", int(ref), False)
+        except EngineRefused as refused:
+            if meaning_of(refused) is Meaning.ABSENT:
+                return None
+            raise EngineBusy(f"A machine cannot be read: {refused.hidden}") from None
+        return _read(text, read_vm)
+
+    def _read_page(self, owner: int, offset: int) -> list[Vm]:
+        text = self._ask(
+            lambda own: self._oned.text(
+                own, "one.vmpool.infoextended", owner, offset, -self._page, _NOT_DONE
+            )
+        )
+        return _read(text, lambda root: list(read_pool(root)))
+
+    def _ask(self, call: Callable[[Hidden[str]], str]) -> str:
+        own = self._directory.own_session()
+        try:
+            return call(own)
+        except OnedFault as fault:
+            raise EngineBusy(
+                f"OpenNebula {self._directory.version()} lacks {fault.method}: econe needs 6.0"
+                " or a later one"
+            ) from None
+        except EngineRefused as refused:
+            raise EngineBusy(f"The machines cannot be read: {refused.hidden}") from None
+
+
+def _reaches(page: list[Vm], last: int, seen: Iterable[int]) -> bool:
+    """Whether a page begins before or at the one that was the last, in oned's own order."""
+    if not page:
+        return False
+    first = page[0].number
+    newest_first = max(seen) != last
+    return first >= last if newest_first else first <= last
+
+
+def _read(text: str, read: Callable[[etree._Element], T]) -> T:
+    try:
+        return read(parse(text.encode()))
+    except ValueError as error:
+        raise EngineBusy(f"oned's answer is not understood: {error}") from None
