@@ -15,7 +15,7 @@ from econe.domain.hidden import Hidden
 from econe.domain.ports import EngineBusy, EngineLost, EngineRefused
 from econe.engines.opennebula.errors import Failure, OnedBusy, OnedError, OnedLost, OnedRefused
 from econe.engines.opennebula.login import Scheme, find_delegation
-from econe.engines.opennebula.rpc import Oned, OnedFault, read_answer, write_call
+from econe.engines.opennebula.rpc import Oned, OnedChoked, OnedFault, read_answer, write_call
 
 SESSION = Hidden("serveradmin:helen:c2Vzc2lvbg==")
 READ, WRITE = "one.vm.info", "one.vm.allocate"
@@ -359,6 +359,22 @@ def test_a_fault_from_inside_loses_a_write():
     for method, kind in ((READ, EngineBusy), (WRITE, EngineLost)):
         with pytest.raises(kind, match="fault -500"):
             ask(saying(fault(-500, "internal")), method)
+
+
+# What 7.0.2 answers to one.userpool.info when a user has an emoji in her template.
+CHOKED = (
+    "Unexpected error executing code for particular method, detected by Xmlrpc-c method registry "
+    "code.  Method did not fail; rather, it did not complete at all.  1012-byte supposed UTF-8 "
+    "string is not valid UTF-8.  UTF-8 string contains a character not in the Basic Multilingual "
+    "Plane (first byte 0xfffffff0)"
+)
+
+
+def test_an_answer_that_oned_cannot_write_is_busy_and_tells_why():
+    with pytest.raises(OnedChoked, match="such as an emoji"):
+        ask(saying(fault(-500, CHOKED)), "one.userpool.info")
+    with pytest.raises(EngineLost):  # the machine may have been made
+        ask(saying(fault(-500, CHOKED)), WRITE)
 
 
 def test_a_refusal_carries_what_oned_said():

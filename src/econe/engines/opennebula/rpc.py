@@ -45,6 +45,14 @@ class OnedFault(EngineRefused):
         self.fault_code, self.method = fault_code, method
 
 
+class OnedChoked(EngineBusy):
+    """oned cannot write its answer: an object in it has a character beyond U+FFFF.
+
+    Any user can bring that about, with `&#128512;` in a template as XML, and then no list with that
+    object is to be had by anybody (seen with 7.0.2). Lists without it, and other objects, are.
+    """
+
+
 class Oned:
     """A front-end. One for each process; calls may come from any thread."""
 
@@ -67,8 +75,9 @@ class Oned:
     ) -> Value:
         """The value that oned answers: `call(session, "one.vm.info", 7)`.
 
-        Raises OnedRefused, OnedBusy, OnedLost with what oned said (errors.Failure), OnedFault, and
-        plain EngineBusy, EngineLost for what happened on the way. No text holds the session.
+        Raises OnedRefused, OnedBusy, OnedLost with what oned said (errors.Failure), OnedFault,
+        OnedChoked, and plain EngineBusy, EngineLost for what happened on the way. No text holds the
+        session.
         """
         body = write_call(session, method, args)
         deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
@@ -87,6 +96,11 @@ class Oned:
         if isinstance(outcome, _Fault):
             if outcome.code in _NOT_DONE_FAULTS:
                 raise OnedFault(outcome.code, outcome.text, method)
+            if is_read and "UTF-8" in outcome.text:
+                raise OnedChoked(
+                    f"{method}: oned cannot write its answer: an object in it has a character "
+                    f"beyond U+FFFF, such as an emoji: fault {outcome.code}: {outcome.text}"
+                )
             raise _unsure(method, f"fault {outcome.code}: {outcome.text}", is_read)
         return outcome
 
