@@ -66,6 +66,18 @@ ANSWERS = {
     "StopInstances": lambda d: d("StopInstances", InstanceIds=d.launch()),
     "TerminateInstances": lambda d: d("TerminateInstances", InstanceIds=d.launch()),
     "UploadImage": lambda d: d("UploadImage", content=Content("0" * 32, DiskFormat.RAW, 1, 1)),
+    "DescribeInstanceAttribute": lambda d: d(
+        "DescribeInstanceAttribute", InstanceId=d.launch()[0], Attribute="blockDeviceMapping"
+    ),
+    "ModifyInstanceAttribute": lambda d: d(
+        "ModifyInstanceAttribute", InstanceId=d.launch()[0], DisableApiStop={"Value": True}
+    ),
+    "ModifyInstanceMetadataOptions": lambda d: d(
+        "ModifyInstanceMetadataOptions", InstanceId=d.launch()[0], HttpTokens="required"
+    ),
+    "ResetInstanceAttribute": lambda d: d(
+        "ResetInstanceAttribute", InstanceId=d.launch()[0], Attribute="sourceDestCheck"
+    ),
     "DescribeInstanceStatus": lambda d: d("DescribeInstanceStatus", IncludeAllInstances=True),
     "DescribeKeyPairs": lambda d: d("DescribeKeyPairs", IncludePublicKey=True),
 }

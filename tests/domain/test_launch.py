@@ -297,8 +297,6 @@ def test_anothers_subnet_does_not_exist(helen, paris):
     [
         {"Monitoring": {"Enabled": True}},
         {"EbsOptimized": True},
-        {"DisableApiTermination": True},
-        {"DisableApiStop": True},
         {"HibernationOptions": {"Configured": True}},
         {"Placement": {"Tenancy": "dedicated"}},
         {"CreditSpecification": {"CpuCredits": "standard"}},

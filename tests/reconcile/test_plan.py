@@ -23,7 +23,7 @@ EVENT_OF = {
     M.SAY_FAILED: Event.FAILED,
     M.SAY_GONE: Event.GONE,
 }
-REPORTS = {*EVENT_OF, M.SAY_REBOOTED}
+REPORTS = {*EVENT_OF, M.SAY_REBOOTED, M.SAY_CONNECTED}
 
 OF_OTHERS = {P.MOVING, P.FAILED}
 """Phases that only shared machines have."""
@@ -136,6 +136,11 @@ def test_a_reboot_that_is_owed_is_one_reset():
         M.SAY_REBOOTED,
     )
     assert moves(S.RUNNING, P.RUNNING, reboots_asked=3, reboots_done=3) == ()
+
+
+def test_an_interface_that_changed_is_told_to_the_network_once():
+    assert moves(S.RUNNING, P.RUNNING, reconnect=True) == (M.CONNECT, M.SAY_CONNECTED)
+    assert moves(S.STOPPED, P.DEFINED, reconnect=True) == ()
 
 
 def test_a_machine_that_dies_at_its_start_is_started_three_times():

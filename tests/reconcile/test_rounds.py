@@ -613,3 +613,17 @@ def test_a_clock_that_is_set_back_does_not_stop_the_rounds(site: Site):
     site.terminate(id_)
     site.settle()
     assert site.state(id_) is S.TERMINATED
+
+
+def test_a_changed_interface_is_admitted_anew_while_the_machine_runs(site: Site, calls: Calls):
+    (id_,) = site.running()
+    with site.store.writing() as tx:
+        row = tx.instances.get(id_)
+        nic = tx.interfaces.save(replace(row.interfaces[0], source_dest_check=False))
+        tx.instances.save(replace(tx.instances.get(id_), reconnect=True))
+    calls.take()
+    site.settle()
+    assert calls.take() == ["networks.ensure", "networks.admit"]
+    admitted = site.world.networks[nic.vpc_id][nic.id]
+    assert not admitted.source_dest_check
+    assert not site.row(id_).reconnect

@@ -91,6 +91,13 @@ class Desk:
         """The same account of the same store, over an engine that can do this."""
         return replace(self, cloud=replace(self.cloud, can=can))
 
+    def again(self) -> "Desk":
+        """As the pipeline comes to the next request: with the account as it is now."""
+        with self.store.reading() as tx:
+            account = tx.accounts.get(self.account.number)
+        assert account is not None
+        return replace(self, account=account)
+
     def passes(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
@@ -178,6 +185,7 @@ def cloud() -> Cloud:
         zone="us-east-1a",
         consoles=Consoles(),
         key_maker=OpenSshKeys(),
+        can=Capabilities(name="test", network="none", routing_guests=True),
         page_key=Hidden(b"k" * 32),
         endpoint="127.0.0.1:4567",
     )

@@ -2,6 +2,7 @@
 
 from econe.actions import (
     attachments,
+    attributes,
     images,
     instances,
     keypairs,
@@ -14,6 +15,7 @@ from econe.actions import (
 
 __all__ = [
     "attachments",
+    "attributes",
     "images",
     "instances",
     "keypairs",

@@ -8,18 +8,19 @@ from econe.actions.context import Context
 from econe.actions.only import insist
 from econe.actions.registry import action
 from econe.actions.tagspecs import read_specifications
+from econe.domain.accounts import MetadataDefaults
 from econe.domain.faults import Conflict, Missing, Noun, Unsupported
 from econe.domain.hidden import Hidden
 from econe.domain.instances import MetadataOptions
 from econe.domain.launch import LAUNCH_TAGGED, DiskOrder, LaunchOrder, NetworkOrder
+
+NO_DEFAULTS: Final = MetadataDefaults()
 
 SO: Final[Mapping[str, tuple[Any, ...]]] = {
     "BlockDeviceMappings.Ebs.Encrypted": (False,),
     "CapacityReservationSpecification.CapacityReservationPreference": ("open", "none"),
     # Machines are not throttled, which is what `unlimited` means for burstable types.
     "CreditSpecification.CpuCredits": ("unlimited",),
-    "DisableApiStop": (False,),
-    "DisableApiTermination": (False,),
     "EbsOptimized": (False,),
     "EnclaveOptions.Enabled": (False,),
     "HibernationOptions.Configured": (False,),
@@ -40,6 +41,7 @@ SO: Final[Mapping[str, tuple[Any, ...]]] = {
 
 TAKES: Final = """
     ImageId MinCount MaxCount InstanceType KeyName UserData InstanceInitiatedShutdownBehavior
+    DisableApiStop DisableApiTermination
     BlockDeviceMappings.DeviceName BlockDeviceMappings.Ebs.VolumeSize
     BlockDeviceMappings.Ebs.VolumeType BlockDeviceMappings.Ebs.DeleteOnTermination
     MetadataOptions.HttpTokens MetadataOptions.HttpPutResponseHopLimit
@@ -51,7 +53,8 @@ TAKES: Final = """
 
 @action("RunInstances", writes=True, takes=" ".join([TAKES, *SO]))
 def run_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    launched = ctx.cloud.instances.launch(ctx.tx, ctx.account.number, read_order(asked), ctx.now)
+    order = read_order(asked, ctx.account.metadata_defaults)
+    launched = ctx.cloud.instances.launch(ctx.tx, ctx.account.number, order, ctx.now)
     return views.reservation(
         launched[0].reservation_id,
         ctx.account.number,
@@ -60,7 +63,7 @@ def run_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def read_order(asked: Mapping[str, Any]) -> LaunchOrder:
+def read_order(asked: Mapping[str, Any], defaults: MetadataDefaults = NO_DEFAULTS) -> LaunchOrder:
     interface = _read_interface(asked)
     insist(asked, SO)
     if not asked.get("ImageId"):
@@ -75,7 +78,9 @@ def read_order(asked: Mapping[str, Any]) -> LaunchOrder:
         user_data=Hidden(user_data) if user_data else None,
         client_token=asked.get("ClientToken", ""),
         shutdown_behavior=asked.get("InstanceInitiatedShutdownBehavior", "stop"),
-        metadata_options=_read_options(asked.get("MetadataOptions", {})),
+        disable_api_termination=asked.get("DisableApiTermination", False),
+        disable_api_stop=asked.get("DisableApiStop", False),
+        metadata_options=_read_options(asked.get("MetadataOptions", {}), defaults),
         disks=[_read_disk(each) for each in asked.get("BlockDeviceMappings", ())],
         interface_delete_on_termination=interface.get("DeleteOnTermination", True),
         network=_read_network(asked, interface),
@@ -83,8 +88,15 @@ def read_order(asked: Mapping[str, Any]) -> LaunchOrder:
     )
 
 
-def _read_options(given: Mapping[str, Any]) -> MetadataOptions:
+def _read_options(given: Mapping[str, Any], defaults: MetadataDefaults) -> MetadataOptions:
+    """What the launch says, else what the account does, else what EC2 does."""
     usual = MetadataOptions()
+    usual = MetadataOptions(
+        http_tokens=defaults.http_tokens or usual.http_tokens,
+        hop_limit=defaults.hop_limit or usual.hop_limit,
+        http_endpoint=defaults.http_endpoint or usual.http_endpoint,
+        instance_tags=defaults.instance_tags or usual.instance_tags,
+    )
     return MetadataOptions(
         http_tokens=given.get("HttpTokens", usual.http_tokens),
         hop_limit=given.get("HttpPutResponseHopLimit", usual.hop_limit),

@@ -75,7 +75,7 @@ def reservation(reservation_id: str, owner: str, owner_name: str, instances: Seq
     }
 
 
-def _metadata_options(options: MetadataOptions) -> View:
+def metadata_options(options: MetadataOptions) -> View:
     return {
         "State": "applied",
         "HttpTokens": options.http_tokens,
@@ -91,7 +91,7 @@ def instance(row: Instance, cloud: Cloud) -> View:
     made: View = {
         "AmiLaunchIndex": row.launch_index,
         "Architecture": row.architecture,
-        "BlockDeviceMappings": [_mapping(volume) for volume in row.volumes],
+        "BlockDeviceMappings": [mapping(volume) for volume in row.volumes],
         "BootMode": BOOT_MODE,
         "ClientToken": row.client_token,
         "CurrentInstanceBootMode": BOOT_MODE,
@@ -104,7 +104,7 @@ def instance(row: Instance, cloud: Cloud) -> View:
         "InstanceId": row.id,
         "InstanceType": row.instance_type,
         "LaunchTime": row.launched_at,
-        "MetadataOptions": _metadata_options(row.metadata_options),
+        "MetadataOptions": metadata_options(row.metadata_options),
         "Monitoring": {"State": "disabled"},
         "NetworkInterfaces": [_interface_of_instance(each, cloud) for each in row.interfaces],
         "Placement": {
@@ -119,7 +119,7 @@ def instance(row: Instance, cloud: Cloud) -> View:
         "PublicDnsName": "",
         "RootDeviceName": row.root_device,
         "RootDeviceType": "ebs",
-        "SecurityGroups": groups(row.interfaces[0]) if row.interfaces else [],
+        "SecurityGroups": security_groups(row),
         "State": state(row.state),
         "StateTransitionReason": row.transition_reason,
         "Tags": tags(row.tags),
@@ -154,13 +154,13 @@ def _network_of_instance(first: NetworkInterface, cloud: Cloud) -> View:
             "EnableResourceNameDnsAAAARecord": False,
         },
         "PrivateIpAddress": first.private_ip,
-        "SourceDestCheck": True,
+        "SourceDestCheck": first.source_dest_check,
         "SubnetId": first.subnet_id,
         "VpcId": first.vpc_id,
     }
 
 
-def _mapping(volume: Volume) -> View:
+def mapping(volume: Volume) -> View:
     return {
         "DeviceName": volume.device,
         "Ebs": {
@@ -175,6 +175,14 @@ def _mapping(volume: Volume) -> View:
 def attachment_status(volume: Volume) -> str:
     """A root disk that is not made yet is on its way to its instance."""
     return "attaching" if volume.state is VolumeState.CREATING else "attached"
+
+
+def security_groups(row: Instance) -> list[View]:
+    return groups(row.interfaces[0]) if row.interfaces else []
+
+
+def source_dest_check(row: Instance) -> bool:
+    return row.interfaces[0].source_dest_check if row.interfaces else True
 
 
 def groups(row: NetworkInterface) -> list[View]:
@@ -197,7 +205,7 @@ def interface_facts(row: NetworkInterface, cloud: Cloud) -> View:
         "PrivateIpAddresses": [
             {"Primary": True, "PrivateDnsName": name, "PrivateIpAddress": row.private_ip}
         ],
-        "SourceDestCheck": True,
+        "SourceDestCheck": row.source_dest_check,
         "SubnetId": row.subnet_id,
         "VpcId": row.vpc_id,
     }

@@ -22,6 +22,16 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class MetadataDefaults:
+    """What launches that say nothing of the metadata service get; empty and 0: as EC2 has it."""
+
+    http_tokens: str = ""
+    hop_limit: int = 0
+    http_endpoint: str = ""
+    instance_tags: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """Who owns things. `number` is the API's ownerId: 12 decimal digits. `name` is unique."""
 
@@ -34,6 +44,7 @@ class Account:
     groups: tuple[str, ...] = ()
     """The engine's ids of the groups that the user is in."""
     limits: Limits = Limits()
+    metadata_defaults: MetadataDefaults = MetadataDefaults()
 
     @property
     def viewer_groups(self) -> tuple[str, ...]:

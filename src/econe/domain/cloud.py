@@ -7,6 +7,7 @@ from the settings.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from econe.domain.attributes import InstanceBook
 from econe.domain.fleet import Fleet
 from econe.domain.gallery import Gallery
 from econe.domain.hidden import Hidden
@@ -46,6 +47,10 @@ class Cloud:
             vpc_pools=self.vpc_pools,
             can=self.can,
         )
+
+    @property
+    def attributes(self) -> InstanceBook:
+        return InstanceBook(self.sizes, self.can)
 
     @property
     def images(self) -> Gallery:

@@ -13,7 +13,7 @@ from typing import Final
 from econe.domain import launch as rules
 from econe.domain.default_network import ensure_default_network
 from econe.domain.engine_networks import AccountNetwork
-from econe.domain.faults import Invalid, NotFound, Noun
+from econe.domain.faults import Forbidden, Invalid, NotFound, Noun
 from econe.domain.ids import read_id
 from econe.domain.instances import Event, Instance, InstanceState, advance
 from econe.domain.launch import LaunchOrder, NetworkOrder, Plan
@@ -122,6 +122,8 @@ class Fleet:
 
         def wish(row: Instance) -> Instance:
             after = advance(row, Event.STOP)
+            if row.disable_api_stop:
+                raise _protected(row, "stopped", "disableApiStop")
             hurried = after.state is InstanceState.STOPPING and forced and not row.forced
             if after.state is row.state and not hurried:
                 return row
@@ -155,6 +157,8 @@ class Fleet:
 
         def wish(row: Instance) -> Instance:
             after = advance(row, Event.TERMINATE)
+            if row.disable_api_termination and after.state is not row.state:
+                raise _protected(row, "terminated", "disableApiTermination")
             if after.state is row.state:
                 return row
             return _renewed(after, now, state_reason=BY_USER, transition_reason=_by_user(now))
@@ -194,6 +198,15 @@ def _apply(
         if after is not before:
             tx.instances.save(after)
     return [Moved(before.id, before.state, after.state) for before, after in pairs]
+
+
+def _protected(row: Instance, what: str, attribute: str) -> Forbidden:
+    return Forbidden(
+        Noun.INSTANCE,
+        row.id,
+        f"The instance '{row.id}' may not be {what}. Modify its '{attribute}' instance attribute "
+        "and try again.",
+    )
 
 
 def _renewed(row: Instance, now: datetime, **changes: object) -> Instance:

@@ -211,8 +211,15 @@ def rebooted(tx: Transaction, instance_id: str, count: int) -> Instance | None:
     if row is None or row.reboots_done >= count:
         return None
     done = min(count, row.reboots_asked)
-    calm = _calm(row) | {"reboots_done": done}
-    return tx.instances.save(replace(row, **calm))
+    return tx.instances.save(replace(row, reboots_done=done, **_TRIED))
+
+
+def connected(tx: Transaction, instance_id: str, version: int) -> Instance | None:
+    """Its network knows its interfaces as the row had them at this version."""
+    row = tx.instances.get(instance_id)
+    if row is None or row.version != version or not row.reconnect:
+        return None
+    return tx.instances.save(replace(row, reconnect=False, **_TRIED))
 
 
 def waits(
@@ -235,13 +242,11 @@ def _expecting(tx: Transaction, instance_id: str, generation: int, event: Event)
 
 
 def _calm(row: Instance) -> dict[str, Any]:
-    """What every success resets. A machine that starts or ends has no reboot left to do."""
-    return {
-        "attempts": 0,
-        "retry_at": None,
-        "problem": "",
-        "reboots_done": row.reboots_asked,
-    }
+    """What every success resets. A machine that starts or ends has nothing else left to do."""
+    return {**_TRIED, "reboots_done": row.reboots_asked, "reconnect": False}
+
+
+_TRIED: Final[dict[str, Any]] = {"attempts": 0, "retry_at": None, "problem": ""}
 
 
 def _detached(volume: Volume) -> Volume:

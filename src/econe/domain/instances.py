@@ -184,6 +184,11 @@ class Instance:
     """What the machine has; 0 in rows of old databases, where the type says it."""
     adopted: bool = False
     """Made by others in the engine; it appeared here by itself."""
+    disable_api_termination: bool = False
+    disable_api_stop: bool = False
+    """Protections: what users ask for through the API is refused."""
+    reconnect: bool = False
+    """Its network is to be told of its interfaces anew."""
     version: int = 1
     interfaces: tuple[NetworkInterface, ...] = ()
     volumes: tuple[Volume, ...] = ()
@@ -195,7 +200,10 @@ class Instance:
 
     @property
     def settled(self) -> bool:
-        return self.state in SETTLED and self.reboots_done == self.reboots_asked
+        owed = self.reboots_done != self.reboots_asked
+        if self.state is InstanceState.RUNNING:
+            owed |= self.reconnect
+        return self.state in SETTLED and not owed
 
     @property
     def private_ip(self) -> str | None:

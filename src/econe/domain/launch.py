@@ -86,6 +86,8 @@ class LaunchOrder:
     """Base64, as it came."""
     client_token: str = ""
     shutdown_behavior: str = "stop"
+    disable_api_termination: bool = False
+    disable_api_stop: bool = False
     metadata_options: MetadataOptions = field(default_factory=MetadataOptions)
     disks: Sequence[DiskOrder] = ()
     interface_delete_on_termination: bool = True
@@ -259,6 +261,15 @@ def check_network(order: NetworkOrder, network: AccountNetwork, zone: str) -> No
             raise NotFound(Noun.SECURITY_GROUP, name)
 
 
+def check_hop_limit(limit: int) -> None:
+    if not 1 <= limit <= 64:
+        raise Invalid(
+            Noun.PARAMETER,
+            str(limit),
+            f"Invalid value '{limit}' for HttpPutResponseHopLimit: 1 to 64.",
+        )
+
+
 def check_options(order: LaunchOrder) -> None:
     if order.shutdown_behavior not in SHUTDOWN_BEHAVIORS:
         raise Invalid(
@@ -266,13 +277,7 @@ def check_options(order: LaunchOrder) -> None:
             order.shutdown_behavior,
             f"Invalid value '{order.shutdown_behavior}' for InstanceInitiatedShutdownBehavior.",
         )
-    options = order.metadata_options
-    if not 1 <= options.hop_limit <= 64:
-        raise Invalid(
-            Noun.PARAMETER,
-            str(options.hop_limit),
-            f"Invalid value '{options.hop_limit}' for HttpPutResponseHopLimit: 1 to 64.",
-        )
+    check_hop_limit(order.metadata_options.hop_limit)
     for kind, tags in order.tags.items():
         if kind not in LAUNCH_TAGGED:
             raise Invalid(
@@ -454,6 +459,8 @@ def _instance(
         root_device=image.root_device,
         asked_at=plan.now,
         at_least=order.at_least,
+        disable_api_termination=order.disable_api_termination,
+        disable_api_stop=order.disable_api_stop,
         vcpus=plan.size.vcpus,
         memory_mib=plan.size.memory_mib,
         volumes=(volume,),

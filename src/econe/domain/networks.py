@@ -67,5 +67,7 @@ class NetworkInterface:
     attached_at: datetime | None = None
     device_index: int = 0
     delete_on_termination: bool = True
+    source_dest_check: bool = True
+    """Off: it may send and receive what is not its own, as a router does."""
     version: int = 1
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)

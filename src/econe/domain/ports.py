@@ -406,6 +406,8 @@ class Capabilities:
     """Content lives in the engine's own store (Engine.images is there)."""
     keeps_disks: bool = True
     """Disks have a life of their own. Else they come and go with their machine."""
+    routing_guests: bool = False
+    """A guest may be let pass on packets of others (NicSpec.source_dest_check)."""
     metadata: bool = True
     """Guests reach econe's metadata service."""
     console: str = "serial"
@@ -441,6 +443,8 @@ class NicSpec:
     network: NetworkSpec
     hostname: str
     """`ip-172-31-0-5`, given by DHCP."""
+    source_dest_check: bool = True
+    """Whether it may only send what carries its own address."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ def nic_spec(tx: Transaction, interface: NetworkInterface) -> NicSpec:
         private_ip=interface.private_ip,
         network=network_spec(vpc, subnet),
         hostname=hostname(interface.private_ip),
+        source_dest_check=interface.source_dest_check,
     )
 
 

@@ -72,6 +72,9 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.WRONG_STATE, _N.INSTANCE): Words(
         "IncorrectInstanceState", 400, "The instance '{}' is not in a state for this operation."
     ),
+    (_K.FORBIDDEN, _N.INSTANCE): Words(
+        "OperationNotPermitted", 400, "The operation is not permitted on instance '{}'."
+    ),
     (_K.UNAVAILABLE, _N.INSTANCE): Words(
         "InvalidInstanceID.NotReady", 400, "The instance '{}' is not ready"
     ),

@@ -278,6 +278,8 @@ class _Job:
                     after = happenings.halted(tx, row.id, row.generation, now, died=True)
                 case Move.SAY_REBOOTED:
                     after = happenings.rebooted(tx, row.id, row.reboots_asked)
+                case Move.SAY_CONNECTED:
+                    after = happenings.connected(tx, row.id, row.version)
                 case Move.SAY_FAILED:
                     after = happenings.failed(tx, row.id, row.generation, now, self._why_failed())
                 case Move.SAY_GONE:

@@ -45,6 +45,7 @@ class Move(StrEnum):
     SAY_HALTED_BY_GUEST = "report halted by the guest"
     SAY_DIED = "report died"
     SAY_REBOOTED = "report rebooted"
+    SAY_CONNECTED = "report connected"
     SAY_FAILED = "report failed"
     SAY_GONE = "report gone"
     SAY_KNOWN = "report what it is called and where it is reached"
@@ -123,6 +124,8 @@ def _keep_running(case: Case) -> Plan:
     connect = () if case.memory.connected else (Move.CONNECT,)
     if case.row.reboots_asked > case.row.reboots_done:
         return Plan((*connect, Move.RESET, Move.SAY_REBOOTED))
+    if case.row.reconnect:
+        return Plan((Move.CONNECT, Move.SAY_CONNECTED))
     return Plan(connect)
 
 

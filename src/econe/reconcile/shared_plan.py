@@ -47,6 +47,8 @@ def _follow(case: Case) -> Plan:
 def _keep_running(case: Case) -> Plan:
     if case.row.reboots_asked > case.row.reboots_done:
         return Plan((Move.RESET, Move.SAY_REBOOTED))
+    if case.row.reconnect:
+        return Plan((Move.SAY_CONNECTED,))  # the engine's networks need not be told anything
     return _follow(case)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from econe.domain.accounts import AccessKey, Account, Limits
+from econe.domain.accounts import AccessKey, Account, Limits, MetadataDefaults
 from econe.domain.ports import Answered, Stale
 from econe.store import tables
 from econe.store.mapping import read_moment, write_moment
@@ -25,6 +25,10 @@ _ACCOUNT: Final = select(
     _A.limit_memory_mib,
     _A.limit_images,
     _A.limit_storage_gib,
+    _A.metadata_http_tokens,
+    _A.metadata_hop_limit,
+    _A.metadata_http_endpoint,
+    _A.metadata_instance_tags,
 )
 _ACCOUNT_BY_NUMBER: Final = Statement(_ACCOUNT.where(_A.number == bindparam("row_id")))
 _ACCOUNT_BY_NAME: Final = Statement(_ACCOUNT.where(_A.name == bindparam("name")))
@@ -37,7 +41,8 @@ _SAVE_ACCOUNT: Final = Statement(
 
 
 def _account(row: tuple[Any, ...]) -> Account:
-    number, name, created_at, enabled, engine_ref, groups, *limits = row
+    number, name, created_at, enabled, engine_ref, groups, *rest = row
+    limits, metadata = rest[: len(Limits.__slots__)], rest[len(Limits.__slots__) :]
     return Account(
         number,
         name,
@@ -46,18 +51,22 @@ def _account(row: tuple[Any, ...]) -> Account:
         engine_ref,
         tuple(groups.split()),
         Limits(*limits),
+        MetadataDefaults(*metadata),
     )
 
 
 def _values(account: Account) -> dict[str, Any]:
     """All that may change."""
     limits = {f"limit_{name}": getattr(account.limits, name) for name in Limits.__slots__}
+    defaults = account.metadata_defaults
+    metadata = {f"metadata_{name}": getattr(defaults, name) for name in MetadataDefaults.__slots__}
     return {
         "name": account.name,
         "enabled": int(account.enabled),
         "engine_ref": account.engine_ref,
         "group_refs": " ".join(account.groups),
         **limits,
+        **metadata,
     }
 
 

@@ -311,6 +311,21 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX interfaces_at ON interfaces (private_ip, vpc_id)",
         "CREATE INDEX interface_groups_by ON interface_groups (id)",
     ),
+    # 3: attributes of instances
+    (
+        """ALTER TABLE instances ADD COLUMN disable_api_termination INTEGER NOT NULL DEFAULT 0
+            CHECK (disable_api_termination IN (0, 1))""",
+        """ALTER TABLE instances ADD COLUMN disable_api_stop INTEGER NOT NULL DEFAULT 0
+            CHECK (disable_api_stop IN (0, 1))""",
+        """ALTER TABLE instances ADD COLUMN reconnect INTEGER NOT NULL DEFAULT 0
+            CHECK (reconnect IN (0, 1))""",
+        """ALTER TABLE interfaces ADD COLUMN source_dest_check INTEGER NOT NULL DEFAULT 1
+            CHECK (source_dest_check IN (0, 1))""",
+        "ALTER TABLE accounts ADD COLUMN metadata_http_tokens TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE accounts ADD COLUMN metadata_hop_limit INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE accounts ADD COLUMN metadata_http_endpoint TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE accounts ADD COLUMN metadata_instance_tags TEXT NOT NULL DEFAULT ''",
+    ),
 )
 
 VERSION: Final = len(STEPS)

@@ -39,6 +39,10 @@ accounts = Table(
     _number("limit_memory_mib", null=True),
     _number("limit_images", null=True),
     _number("limit_storage_gib", null=True),
+    _text("metadata_http_tokens"),
+    _number("metadata_hop_limit"),
+    _text("metadata_http_endpoint"),
+    _text("metadata_instance_tags"),
 )
 
 access_keys = Table(
@@ -193,6 +197,9 @@ instances = Table(
     _number("vcpus"),
     _number("memory_mib"),
     _number("adopted"),
+    _number("disable_api_termination"),
+    _number("disable_api_stop"),
+    _number("reconnect"),
     _number("settled"),
     _number("version"),
     _bytes("user_data", null=True),
@@ -213,6 +220,7 @@ interfaces = Table(
     _text("attached_at", null=True),
     _number("device_index"),
     _number("delete_on_termination"),
+    _number("source_dest_check"),
     _number("version"),
 )
 

@@ -38,6 +38,7 @@ class QemuEngine:
         return Capabilities(
             name="qemu",
             network=self._networks.mode,
+            routing_guests=self._networks.mode == "vpc",
             reasons={**reasons, **self._networks.reasons},
         )
 

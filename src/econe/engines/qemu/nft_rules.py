@@ -5,7 +5,8 @@ half a ruleset, and applying one twice is applying it once.
 
 Inside a VPC's namespace:
 - table bridge: what comes out of a tap carries the MAC and the address that the tap was given, or
-  is dropped; so no guest speaks for another, as a router, or as a DHCP server. IPv4 and ARP only.
+  is dropped; so no guest speaks for another, or as a DHCP server, and as a router only one whose
+  source/destination check is off. IPv4 and ARP only.
 - table inet: the namespace itself answers DHCP, names, metadata and pings, and nothing else. Guests
   reach each other and the outside; from the outside come answers, and what the host itself begins.
 
@@ -32,6 +33,8 @@ class Admitted:
     interface_id: str
     mac: str
     private_ip: str
+    routes: bool = False
+    """Whether its packets may carry addresses of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ def _bridge_table(admitted: Sequence[Admitted]) -> str:
     by_id = sorted(admitted, key=lambda nic: nic.interface_id)
     macs = [f'"{vpc_names.tap(nic.interface_id)}" . {nic.mac}' for nic in by_id]
     addresses = [f"{mac} . {nic.private_ip}" for mac, nic in zip(macs, by_id, strict=True)]
+    routers = [mac for mac, nic in zip(macs, by_id, strict=True) if nic.routes]
     return f"""\
   set macs {{
     type ifname . ether_addr
@@ -91,6 +95,9 @@ def _bridge_table(admitted: Sequence[Admitted]) -> str:
   set addresses {{
     type ifname . ether_addr . ipv4_addr
 {_elements(addresses)}  }}
+  set routers {{
+    type ifname . ether_addr
+{_elements(routers)}  }}
   chain from_guests {{
     type filter hook prerouting priority -300; policy drop;
     iifname != "{vpc_names.TAPS}*" accept
@@ -100,6 +107,7 @@ def _bridge_table(admitted: Sequence[Admitted]) -> str:
     ether type ip udp sport 67 drop
     ether type ip ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept
     ether type ip iifname . ether saddr . ip saddr @addresses accept
+    ether type ip iifname . ether saddr @routers accept
   }}
 """
 

@@ -36,6 +36,8 @@ from econe.engines.qemu.vpc_taps import open_tap
 _log = logging.getLogger(__name__)
 
 _BACKLOG: Final = 64
+ROUTERS: Final = "routers"
+"""Directory with a file for each interface whose source/destination check is off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +110,14 @@ class VpcNetworks:
             dnsmasq = Dnsmasq(names.runtime)
             vpc_names.tap(nic.interface_id)
 
+            _note_router(names, nic)
+
             def admit() -> None:
                 dnsmasq.admit(nic.interface_id, nic.mac, nic.private_ip, nic.hostname)
                 nft_rules.apply(nft_rules.vpc_rules(_admitted(names)))
 
             netns.inside(names.namespace, admit)
+            self._admitted = {e for e in self._admitted if e.interface_id != nic.interface_id}
             self._admitted.add(nic)
 
     def dismiss(self, network: NetworkSpec, interface_id: str) -> None:
@@ -122,6 +127,7 @@ class VpcNetworks:
             if not (names.runtime / "hosts" / interface_id).exists():
                 return
             Dnsmasq(names.runtime).dismiss(interface_id)
+            (names.runtime / ROUTERS / interface_id).unlink(missing_ok=True)
             if netns.exists(names.namespace):
                 rules = nft_rules.vpc_rules(_admitted(names))
                 netns.inside(names.namespace, lambda: nft_rules.apply(rules))
@@ -253,6 +259,16 @@ def _listen_for_metadata() -> socket.socket:
     return listening
 
 
+def _note_router(names: VpcNames, nic: NicSpec) -> None:
+    """Beside dnsmasq's record of the interface, so that mending finds it."""
+    note = names.runtime / ROUTERS / nic.interface_id
+    if nic.source_dest_check:
+        note.unlink(missing_ok=True)
+    else:
+        note.parent.mkdir(mode=0o755, exist_ok=True)
+        note.touch()
+
+
 def _admitted(names: VpcNames) -> list[nft_rules.Admitted]:
     """What dnsmasq knows is what the rules let pass."""
     found = []
@@ -260,7 +276,8 @@ def _admitted(names: VpcNames) -> list[nft_rules.Admitted]:
         for path in sorted((names.runtime / "hosts").iterdir()):
             if path.name.startswith(vpc_names.TAPS):
                 mac, private_ip, *_ = path.read_text().split(",")
-                found.append(nft_rules.Admitted(path.name, mac, private_ip))
+                routes = (names.runtime / ROUTERS / path.name).exists()
+                found.append(nft_rules.Admitted(path.name, mac, private_ip, routes=routes))
     return found
 
 

@@ -24,6 +24,7 @@ class Simulator:
     can = Capabilities(
         name="simulator",
         network="none",
+        routing_guests=True,
         reasons={"vpc": "the simulator runs no machines", "kvm": "nothing is executed"},
     )
 
