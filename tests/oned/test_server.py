@@ -105,7 +105,7 @@ UNDONE: list[Trouble] = [
 ]
 
 
-@pytest.mark.parametrize("trouble", UNDONE, ids=repr)
+@pytest.mark.parametrize("trouble", UNDONE, ids=lambda trouble: type(trouble).__name__)
 def test_trouble_after_the_effect_hides_that_it_happened(
     prepared: Prepared, oned: Oned, helen: User, trouble: Trouble
 ) -> None:

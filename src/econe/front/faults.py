@@ -134,6 +134,9 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.INVALID, _N.BLOCK_DEVICE): Words(
         "InvalidBlockDeviceMapping", 400, "The block device mapping of '{}' is not valid"
     ),
+    (_K.NOT_FOUND, _N.BLOCK_DEVICE): Words(
+        "InvalidInstanceAttributeValue", 400, "No device is currently mapped at {}"
+    ),
     (_K.DUPLICATE, _N.BLOCK_DEVICE): Words(
         "InvalidBlockDeviceMapping", 400, "The device '{}' is used twice."
     ),
