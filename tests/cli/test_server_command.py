@@ -323,3 +323,19 @@ def test_health_of_a_shared_engine_says_whether_it_answers(
     loop: Any = SimpleNamespace(goes_on=goes_on, sees=sees)
     said = Health(Capabilities("opennebula", "none", shared=True), loop)()
     assert (said["ok"], said["rounds"], said["oned"]) == (ok, goes_on, sees)
+
+
+def test_check_looks_at_opennebula_where_that_is_the_engine(tmp_path: Path) -> None:
+    """Without a state directory, and without QEMU."""
+    environment = {
+        "ECONE_OPENNEBULA_ENDPOINT": "http://127.0.0.1:1/RPC2",
+        "ECONE_OPENNEBULA_CREDENTIALS": str(tmp_path / "none"),
+        "PATH": str(tmp_path),
+    }
+    told = run("check", "--state", tmp_path / "new", "--engine", "opennebula", **environment)
+    assert told.returncode == 0, told.stderr
+    assert [line[:20] for line in told.stdout.splitlines()] == [
+        "no   service account",
+        "no   oned: one.syste",
+    ]
+    assert not (tmp_path / "new").exists()

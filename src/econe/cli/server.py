@@ -53,8 +53,8 @@ COMMANDS
                           other machines.
      status               Say whether a server runs there, and where it
                           answers. Exit status 3 if none does.
-     check                Say what this machine can do for the QEMU engine,
-                          and why not.
+     check                Say what this machine can do for the engine, and
+                          why not: for QEMU, or what there is at OpenNebula.
      config               Print the settings in force, as a file that --config
                           reads.
 
@@ -219,9 +219,15 @@ def _facts(pid: int | None = None, url: str = "") -> dict[str, Any]:
 
 
 def _check(settings: Settings, _: argparse.Namespace) -> Report:
-    from econe.engines.qemu.check import report  # late: it loads the engine
+    # Late: each loads its engine, and needs none of the other's programs.
+    if settings.engine == "opennebula":
+        from econe.engines.opennebula import check as opennebula
 
-    found = report(settings.state, settings.qemu)
+        found = opennebula.report(settings.opennebula)
+    else:
+        from econe.engines.qemu import check as qemu
+
+        found = qemu.report(settings.state, settings.qemu)
     lines = [f"{'yes' if each.ok else 'no ':3}  {each.name}: {each.said}" for each in found]
     return Report("\n".join(lines), [asdict(each) for each in found])
 

@@ -4,25 +4,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from econe.domain.ports import EngineRefused
+from econe.engines.findings import Finding
 from econe.engines.qemu import accelerate, network_check, processes
 from econe.settings import Qemu
 
 ROOM_GIB: Final = 2
 MEMORY_MIB: Final = 1024
 """Below these there is no use in starting guests."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    name: str
-    ok: bool
-    said: str
-    """What was found; where `ok` is false, what that means or what would help."""
 
 
 def report(state: Path = Path("state"), settings: Qemu | None = None) -> list[Finding]:
