@@ -32,6 +32,7 @@ from econe.logs import log_to
 from econe.metadata.server import MetadataServer
 from econe.metadata.service import Service
 from econe.metadata.tokens import Tokens
+from econe.reconcile.census import Census
 from econe.reconcile.loop import Loop
 from econe.settings import Settings
 from econe.statedir import CannotStart, StateLock, derived_secret
@@ -54,6 +55,7 @@ class App:
     engine: Engine
     metadata: MetadataServer
     cloud: Cloud
+    census: Census
     loop: Loop
     asgi: Application
 
@@ -61,6 +63,7 @@ class App:
         """Raises EngineRefused where the engine cannot do its work here."""
         self.metadata.start()
         self.engine.open(self.loop.poke)
+        self.census.take(utc_now())  # so that users of the engine can sign in from the first moment
         self.loop.start()
 
     def close(self) -> None:
@@ -96,6 +99,9 @@ def build(
             refuse_anothers_accounts(settings, store)
             engine = make_engine(settings, vault, metadata)
         cloud = make_cloud(settings, engine, url)
+        census = Census(
+            store=store, engine=engine, settings=settings.opennebula, zone=settings.cloud.zone
+        )
         loop = Loop(
             store=store,
             engine=engine,
@@ -104,6 +110,7 @@ def build(
             work=settings.work,
             clock=utc_now,
             terminated_listed_s=settings.cloud.terminated_listed_s,
+            census=census,
         )
         door = Door(
             store=store,
@@ -116,7 +123,7 @@ def build(
         health = Health(engine.can, loop)
         asgi = Application(Pipeline(door), vault, health, settings.server, settings.images)
         undo.pop_all()
-    return App(settings, store, vault, engine, metadata, cloud, loop, asgi)
+    return App(settings, store, vault, engine, metadata, cloud, census, loop, asgi)
 
 
 def refuse_anothers_accounts(settings: Settings, store: Store) -> None:

@@ -13,6 +13,7 @@ from econe.domain import account_book
 from econe.domain.accounts import AccessKey, Account
 from econe.domain.default_network import find_default_network
 from econe.domain.faults import Duplicate, Invalid, NoCapacity, NotFound
+from econe.domain.hidden import Hidden
 from econe.domain.ports import Store, Transaction
 from econe.store import open_store
 
@@ -198,10 +199,16 @@ def test_two_processes_that_make_accounts_give_each_its_own_addresses(tmp_path: 
 def test_what_a_user_of_the_engines_is_cannot_be_changed_here(book: Store) -> None:
     with book.writing() as tx:
         tx.accounts.add(Account("100000000005", "fred", NOW, engine_ref="5"))
+        tx.access_keys.add(AccessKey("fred", "100000000005", (Hidden("h"),), NOW, is_password=True))
         for change in (
             lambda: account_book.set_password(tx, "fred", "pw", NOW),
             lambda: account_book.set_account_enabled(tx, "fred", enabled=False),
+            lambda: account_book.set_key_enabled(tx, "fred", enabled=False),
+            lambda: account_book.delete_key(tx, "fred"),
         ):
             with pytest.raises(Invalid, match="change it there"):
                 change()
-        assert account_book.create_key(tx, "fred", NOW).account == "100000000005"
+        key = account_book.create_key(tx, "fred", NOW)
+        assert key.account == "100000000005"
+        assert not account_book.set_key_enabled(tx, key.access_key, enabled=False).enabled
+        account_book.delete_key(tx, key.access_key)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from econe.domain.accounts import Account
 from econe.domain.fleet import Fleet
@@ -125,9 +126,14 @@ class Site:
             sizes=CATALOGUE,
             work=self.work,
             clock=self.clock,
+            **self.parts(engine),
         )
         engine.open(loop.poke)
         return engine, loop
+
+    def parts(self, engine: Simulator) -> dict[str, Any]:
+        """What else the loop works with."""
+        return {}
 
     def image(self, image_id: str, location: str = LOCATION) -> Image:
         return Image(
@@ -218,7 +224,7 @@ class Site:
         calls: list[str] = []
 
         def note(method: str, when: str) -> None:
-            if not method.endswith(".look"):
+            if not method.endswith(".look") and not method.startswith("estate."):
                 calls.append(method)
 
         self.world.script.boundaries.append(note)

@@ -20,9 +20,9 @@ def match_interfaces(
     greater one, so read it again before it is saved. An interface stays, with its id and tags, as
     long as network, MAC and address do. A network that the account has no subnet for gets one.
     Rows of other instances that claim an address or a MAC seen here are of the past, and go. A
-    NIC without an IPv4 address cannot be told of in EC2's words, and is left out.
+    NIC that cannot be told of is left out.
     """
-    wanted = list(dict.fromkeys(nic for nic in nics if nic.private_ip and nic.network_ref))
+    wanted = tellable(nics)
     present = _present(tx, row.interfaces)
     if wanted == [nic for nic, _ in present]:
         return False
@@ -36,6 +36,23 @@ def match_interfaces(
         if nic not in staying:
             _add(tx, row, nic, place=at, interface_id=next(ids), now=now)
     return True
+
+
+def tellable(nics: Iterable[SeenNic]) -> list[SeenNic]:
+    """Those that EC2's words can tell of: with an IPv4 address, in a network; each once."""
+    return list(dict.fromkeys(nic for nic in nics if nic.private_ip and nic.network_ref))
+
+
+def network_of_nic(
+    tx: Transaction, account: str, nic: SeenNic, *, zone: str, now: datetime
+) -> AccountNetwork:
+    """Where the account has it; made where there is none. All that is known of a network that is
+    not offered is the address in it."""
+    found = find_engine_network(tx, account, nic.network_ref)
+    cidr = f"{nic.private_ip}/32"
+    return found or make_engine_network(
+        tx, account, ref=nic.network_ref, cidr=cidr, zone=zone, now=now
+    )
 
 
 def _present(
@@ -61,7 +78,7 @@ def _renumber(tx: Transaction, places: Iterable[tuple[NetworkInterface, int]]) -
 def _add(
     tx: Transaction, row: Instance, nic: SeenNic, *, place: int, interface_id: str, now: datetime
 ) -> None:
-    network = _network(tx, row, nic, now)
+    network = network_of_nic(tx, row.account, nic, zone=row.zone, now=now)
     _clear(tx, network.subnet.id, nic)
     tx.interfaces.add(
         NetworkInterface(
@@ -78,19 +95,6 @@ def _add(
             attached_at=now,
             device_index=place,
         )
-    )
-
-
-def _network(tx: Transaction, row: Instance, nic: SeenNic, now: datetime) -> AccountNetwork:
-    """All that is known of a network that is not offered is the address in it."""
-    found = find_engine_network(tx, row.account, nic.network_ref)
-    return found or make_engine_network(
-        tx,
-        row.account,
-        ref=nic.network_ref,
-        cidr=f"{nic.private_ip}/32",
-        zone=row.zone,
-        now=now,
     )
 
 

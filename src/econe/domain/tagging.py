@@ -37,6 +37,18 @@ def check_tags(tags: Mapping[str, str]) -> None:
         raise LimitExceeded(Noun.TAG, said=f"You have reached the maximum of {MOST} tags.")
 
 
+def usable_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Those that could have been put here, of tags that come from elsewhere."""
+    fit = {
+        key: value
+        for key, value in tags.items()
+        if 0 < len(key) <= LONGEST_KEY
+        and len(value) <= LONGEST_VALUE
+        and not key.lower().startswith(RESERVED)
+    }
+    return dict(list(fit.items())[:MOST])
+
+
 def check_key(key: str) -> None:
     if key.lower().startswith(RESERVED):
         raise Invalid(

@@ -30,6 +30,7 @@ from econe.domain.ports import (
     Vault,
 )
 from econe.domain.sizes import Size
+from econe.reconcile.census import Census
 from econe.reconcile.janitor import Janitor
 from econe.reconcile.job import Jobs
 from econe.reconcile.plan import retry_after_s
@@ -58,7 +59,9 @@ class Loop:
         work: Work,
         clock: Clock,
         terminated_listed_s: float = 3600.0,
+        census: Census | None = None,
     ) -> None:
+        """`census`: for an engine that others use too."""
         self._store, self._engine, self._clock, self._work = store, engine, clock, work
         self._jobs = Jobs(store=store, engine=engine, sizes=sizes, work=work, clock=clock)
         self._workers = Workers(work.workers, freed=self.poke)
@@ -69,6 +72,7 @@ class Loop:
             work=work,
             terminated_listed_s=terminated_listed_s,
         )
+        self._census = census if engine.estate is not None else None
         self._poked = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -76,6 +80,7 @@ class Loop:
         self._sees: bool | None = None
         self._full_at: datetime | None = None
         self._sweep_at: datetime | None = None
+        self._census_at: datetime | None = None
         self._before: Mapping[str, Seen] = {}
         self._suspects: set[str] = set()
         """Instances whose machine changed, until a round finds nothing to do for them."""
@@ -142,6 +147,7 @@ class Loop:
         Raises what looking at the engine or reading the store raises.
         """
         now = self._clock()
+        self._count(now)  # first: it must also be known for how long the engine has been away
         full = _is_due(self._full_at, now, self._work.round_every_s)
         sight = self._look(now, full)
         if full:
@@ -151,12 +157,15 @@ class Loop:
             self._full_at = now + timedelta(seconds=self._work.round_every_s)
         wake = _Wake(now + timedelta(seconds=self._work.round_every_s))
         wake.by(self._full_at)
-        for instance_id in sight.orphans:
-            self._consider_orphan(instance_id, sight, wake)
+        if not self._engine.can.shared:  # else they may be somebody's, and are never ended
+            for instance_id in sight.orphans:
+                self._consider_orphan(instance_id, sight, wake)
         for row in sight.rows:
             self._consider(row, sight, wake)
         self._sweep(now)
         wake.by(self._sweep_at)
+        self._take_up_strangers(now)
+        wake.by(self._census_at)
         return max(0.0, (wake.at - self._clock()).total_seconds())
 
     def _look(self, now: datetime, full: bool) -> "_Sight":
@@ -172,7 +181,12 @@ class Loop:
         orphans = sorted(more & seen.keys() - {row.id for row in rows})
         self._suspects &= {row.id for row in rows}
         rows.sort(key=lambda row: row.settled)  # what users wait for comes first
-        return _Sight(now, seen, rows, orphans, networks, busy)
+        return _Sight(now, seen, rows, orphans, networks, busy, self._strangers())
+
+    def _strangers(self) -> frozenset[tuple[str, str]]:
+        estate = self._engine.estate
+        strangers = estate.strangers() if estate else ()
+        return frozenset((each.ref, each.account) for each in strangers)
 
     def _look_at_networks(self) -> set[str] | None:
         """None: they cannot be looked at now, which must not hold machines up."""
@@ -189,6 +203,8 @@ class Loop:
             wake.by(row.retry_at)
             return
         seen = sight.seen.get(row.id)
+        if seen is None and (row.engine_ref, row.account) in sight.strangers:
+            return  # it was taken up after the look, which showed it as a stranger
         planned = self._jobs.plan(row, seen)
         if planned.moves:
             self._suspects.add(row.id)
@@ -230,6 +246,20 @@ class Loop:
             "sweep", partial(self._janitor.sweep, now)
         ):
             self._sweep_at = now + timedelta(seconds=every_s)
+
+    def _count(self, now: datetime) -> None:
+        census = self._census
+        if (
+            census is not None
+            and _is_due(self._census_at, now, census.every_s)
+            and self._workers.begin_chore("census", partial(census.take, now))
+        ):
+            self._census_at = now + timedelta(seconds=census.every_s)
+
+    def _take_up_strangers(self, now: datetime) -> None:
+        """Machines that others made, as soon as they are seen."""
+        if self._census is not None and self._census.has_machines():
+            self._workers.begin_chore("census", partial(self._census.adopt, now))
 
     # --- networks ------------------------------------------------------------------------
 
@@ -283,6 +313,8 @@ class _Sight:
     """VPCs that are up; None where they were not looked at."""
     busy: Mapping[str, str] = field(default_factory=dict)
     """What jobs were working on when the look began."""
+    strangers: frozenset[tuple[str, str]] = frozenset()
+    """(the engine's name, account) of machines that were no instance's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
+from econe.domain.addresses import tellable
 from econe.domain.instances import Instance, InstanceState
 from econe.domain.ports import Phase, Seen
 from econe.reconcile.plan import NO_MEMORY, Case, Entry, Memory, Move, Plan, Rules, halt
@@ -37,6 +38,12 @@ def _absent(otherwise: tuple[Move, ...]) -> Callable[[Case], Plan]:
         return Plan((Move.SAY_VANISHED,) if case.row.engine_ref else otherwise)
 
     return decide
+
+
+def _launch(case: Case) -> Plan:
+    """What others made and nobody here has asked anything of was never ours to start."""
+    taken_up = case.row.adopted and case.row.asked_at is None
+    return Plan((Move.SAY_HALTED,) if taken_up else (Move.LAUNCH,))
 
 
 def _follow(case: Case) -> Plan:
@@ -89,8 +96,8 @@ def _tells_more(case: Case) -> bool:
         return seen is not None
     if seen.nics is None:
         return False
-    there = dict.fromkeys((nic.mac, nic.private_ip) for nic in seen.nics if nic.private_ip)
-    return [(nic.mac, nic.private_ip) for nic in row.interfaces] != list(there)
+    there = [(nic.mac, nic.private_ip) for nic in tellable(seen.nics)]
+    return [(nic.mac, nic.private_ip) for nic in row.interfaces] != there
 
 
 _S, _P = InstanceState, Phase
@@ -98,8 +105,8 @@ _S, _P = InstanceState, Phase
 TABLE: Final[Mapping[tuple[InstanceState, Phase | None], Entry]] = MappingProxyType(
     {
         (_S.PENDING, None): _absent((Move.LAUNCH,)),
-        (_S.PENDING, _P.DEFINED): (Move.LAUNCH,),
-        (_S.PENDING, _P.HALTED): (Move.LAUNCH,),
+        (_S.PENDING, _P.DEFINED): _launch,
+        (_S.PENDING, _P.HALTED): _launch,
         (_S.PENDING, _P.MOVING): _follow,
         (_S.PENDING, _P.RUNNING): (Move.SAY_STARTED,),
         (_S.PENDING, _P.DIED): (Move.SAY_FAILED,),

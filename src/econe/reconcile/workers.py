@@ -11,8 +11,8 @@ log = logging.getLogger(__name__)
 WAITING_EACH = 8
 """Jobs that may wait for each worker. As many as keep it busy while a round finds more; what is
 planned later is planned by a later look."""
-MOST_CHORES = 2
-"""Chores done at once: sweeping, tidying, taking networks down."""
+MOST_CHORES = 4
+"""Chores done at once: sweeping, tidying, taking networks down, the census."""
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Workers:
     def removing(self, vpc_id: str) -> bool:
         """Whether this VPC is being taken down: nothing may be connected to it meanwhile."""
         with self._lock:
-            return vpc_id in self._chores.jobs.values()
+            return bool(vpc_id) and vpc_id in self._chores.jobs.values()
 
     def begin(self, instance_id: str, vpc_id: str, job: Callable[[], None]) -> bool:
         """False where too many wait, or there is a job for this instance."""

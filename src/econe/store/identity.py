@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, literal_column, select, update
 
 from econe.domain.accounts import AccessKey, Account, Limits, MetadataDefaults
 from econe.domain.ports import Answered, Stale
@@ -109,6 +109,7 @@ _KEY_BY_NAME: Final = Statement(_KEY.where(_K.access_key == bindparam("row_id"))
 _KEYS_OF: Final = Statement(
     _KEY.where(_K.account == bindparam("account")).order_by(_K.created_at, _K.access_key)
 )
+_PASSWORDS: Final = Statement(_KEY.where(_K.is_password == literal_column("1")))
 _ADD_KEY: Final = Statement(insert(tables.access_keys), [column.name for column in _K])
 _SAVE_KEY: Final = Statement(
     update(tables.access_keys).where(_K.access_key == bindparam("row_id")), ["sealed", "enabled"]
@@ -130,6 +131,9 @@ class AccessKeyRows:
 
     def of(self, account: str) -> list[AccessKey]:
         return [self._key(row) for row in self._session.rows(_KEYS_OF, {"account": account})]
+
+    def passwords(self) -> list[AccessKey]:
+        return [self._key(row) for row in self._session.rows(_PASSWORDS)]
 
     def add(self, key: AccessKey) -> None:
         given = {

@@ -55,6 +55,7 @@ def test_a_password_key_is_known_as_one(store: Store) -> None:
         tx.access_keys.add(made.access_key("k"))
         tx.access_keys.save(replace(key, enabled=False))
     with store.reading() as tx:
+        assert tx.access_keys.passwords() == [replace(key, enabled=False)]
         assert tx.access_keys.of(HELEN) == [
             replace(key, enabled=False),
             made.access_key("k"),

@@ -8,6 +8,8 @@ from datetime import datetime
 from econe.domain.ports import (
     Capabilities,
     EngineRefused,
+    Estate,
+    Images,
     MachineSpec,
     NetworkSpec,
     NicSpec,
@@ -35,8 +37,8 @@ class Simulator:
         self.disks = SimulatedDisks(self.world)
         self.networks = SimulatedNetworks(self.world)
         self.consoles = SimulatedConsoles(self.world)
-        self.images = None
-        self.estate = None
+        self.images: Images | None = None
+        self.estate: Estate | None = None
 
     def open(self, changed: Poke) -> None:
         self._closed.clear()

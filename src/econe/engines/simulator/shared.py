@@ -11,18 +11,22 @@ from econe.domain.ports import (
     EngineRefused,
     MachineSpec,
     Phase,
+    Register,
     Seen,
     SeenNic,
 )
 from econe.engines.simulator.engine import SimulatedMachines, Simulator
+from econe.engines.simulator.estate import SimulatedEstate, nothing_known
+from econe.engines.simulator.images import SimulatedImages
 from econe.engines.simulator.world import World
 
 NETWORK: Final = "10.99.0"
 
 
 class SharedMachines(SimulatedMachines):
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, estate: SimulatedEstate) -> None:
         super().__init__(world, 0.0, threading.Event())
+        self._estate = estate
 
     def ensure(self, spec: MachineSpec) -> str:
         """As a cluster does it, the machine has its addresses from now on."""
@@ -74,6 +78,8 @@ class SharedMachines(SimulatedMachines):
     def look(self, instance_ids: Collection[str] | None = None) -> Mapping[str, Seen]:
         """What was moving when it is shown has arrived when it is looked for again."""
         with self._world.script.call("machines.look"), self._world.lock:
+            if instance_ids is None:
+                self._estate.sort_out()
             machines = self._world.machines
             wanted = list(machines) if instance_ids is None else instance_ids
             shown = {
@@ -94,11 +100,14 @@ class SharedSimulator(Simulator):
         network="none",
         shared=True,
         gives_addresses=True,
+        keeps_images=True,
         keeps_disks=False,
         metadata=False,
         reasons=Simulator.can.reasons,
     )
 
-    def __init__(self, world: World | None = None) -> None:
+    def __init__(self, world: World | None = None, *, register: Register = nothing_known) -> None:
         super().__init__(world)
-        self.machines = SharedMachines(self.world)
+        self.estate = SimulatedEstate(self.world, register)
+        self.images = SimulatedImages(self.world)
+        self.machines = SharedMachines(self.world, self.estate)

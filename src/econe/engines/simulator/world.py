@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from econe.domain.ports import Clock, DiskSpec, MachineSpec, NicSpec, Phase, Poke, SeenNic
+from econe.engines.simulator.cluster import Cluster
 from econe.engines.simulator.script import Script
 
 CONSOLE_KEPT = 64 * 1024
@@ -22,7 +23,8 @@ def utc_now() -> datetime:
 
 @dataclass(slots=True)
 class Machine:
-    spec: MachineSpec
+    spec: MachineSpec | None
+    """None: econe did not make it."""
     ref: str
     phase: Phase = Phase.DEFINED
     boots: int = 0
@@ -55,6 +57,7 @@ class World:
         self.consoles: dict[str, Console] = {}
         self.moving: dict[str, Callable[[str], None]] = {}
         """What becomes of machines between two phases, where machines are shared."""
+        self.cluster = Cluster()
         self.watcher: Poke | None = None
         """Of the engine that is open."""
 
@@ -126,12 +129,10 @@ class World:
             machine = self.machines[instance_id]
             machine.phase, machine.why = Phase.RUNNING, ""
             machine.boots += 1
-            spec = machine.spec
-            lines = (
-                f"{spec.id}: boot {machine.boots} at {self.clock():%Y-%m-%d %H:%M:%S} UTC",
-                f"{spec.instance_type}, {spec.vcpus} vCPU, {spec.memory_mib} MiB",
-                "This is econe's simulator: no virtual machine runs behind this console.",
-            )
+            lines = [f"{instance_id}: boot {machine.boots} at {self.clock():%Y-%m-%d %H:%M:%S} UTC"]
+            if spec := machine.spec:
+                lines.append(f"{spec.instance_type}, {spec.vcpus} vCPU, {spec.memory_mib} MiB")
+            lines.append("This is econe's simulator: no virtual machine runs behind this console.")
             self.write_console(instance_id, "".join(f"{line}\r\n" for line in lines).encode())
             self.changed()
 

@@ -1,0 +1,128 @@
+"""Machines that were made in the engine by other means, taken up as instances of their owner."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from econe.domain.addresses import match_interfaces, network_of_nic, tellable
+from econe.domain.default_network import find_default_network
+from econe.domain.engine_networks import AccountNetwork
+from econe.domain.happenings import server_reason
+from econe.domain.images import Image
+from econe.domain.instances import Instance, InstanceState, MetadataOptions
+from econe.domain.launch import NO_METADATA
+from econe.domain.ports import Capabilities, Phase, Stranger, Transaction
+from econe.domain.queries import Query
+from econe.domain.reasons import Reason
+from econe.domain.tagging import usable_tags
+from econe.domain.volumes import Volume, VolumeState
+
+ROOT_DEVICE: Final = "/dev/sda1"
+
+STATE_OF: Final = {
+    Phase.RUNNING: InstanceState.RUNNING,
+    Phase.MOVING: InstanceState.PENDING,
+    Phase.DEFINED: InstanceState.STOPPED,
+    Phase.HALTED: InstanceState.STOPPED,
+    Phase.FAILED: InstanceState.STOPPED,
+    Phase.DIED: InstanceState.STOPPED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What all instances here have in common."""
+
+    zone: str
+    can: Capabilities
+    now: datetime
+
+
+def adopt_strangers(tx: Transaction, strangers: Iterable[Stranger], place: Place) -> list[Instance]:
+    """New instances, each a reservation of its own and as its machine is now.
+
+    None for a machine that a live row knows already, and none whose owner has no account. The
+    instance has the machine's number where no greater one was given before.
+    """
+    known = tx.instances.known()
+    images = {row.engine_ref: row for row in tx.images.find(Query()).items if row.engine_ref}
+    made = []
+    for stranger in strangers:
+        if stranger.ref not in known and tx.accounts.get(stranger.account) is not None:
+            network = _network(tx, stranger, place)
+            row = _instance(tx, stranger, images.get(stranger.image_ref), network, place)
+            _write(tx, row, stranger, place)
+            made.append(row)
+    return made
+
+
+def _network(tx: Transaction, stranger: Stranger, place: Place) -> AccountNetwork | None:
+    """That of its first NIC, else the account's default one."""
+    nics = tellable(stranger.seen.nics or ())
+    if not nics:
+        return find_default_network(tx, stranger.account)
+    return network_of_nic(tx, stranger.account, nics[0], zone=place.zone, now=place.now)
+
+
+def _instance(
+    tx: Transaction,
+    stranger: Stranger,
+    image: Image | None,
+    network: AccountNetwork | None,
+    place: Place,
+) -> Instance:
+    (reservation,) = tx.next_ids("r")
+    seen = stranger.seen
+    failed = seen.phase in (Phase.FAILED, Phase.DIED)
+    told = seen.reason if seen.reason.code else server_reason("The machine failed.")
+    reason = told if failed else Reason()
+    return Instance(
+        id=tx.claim_id("i", int(stranger.ref)),
+        account=stranger.account,
+        reservation_id=reservation,
+        launch_index=0,
+        image_id=image.id if image else "",
+        image_location=image.location if image else "",
+        instance_type=stranger.instance_type,
+        vpc_id=network.vpc.id if network else "",
+        subnet_id=network.subnet.id if network else "",
+        zone=place.zone,
+        launched_at=stranger.launched_at,
+        state=STATE_OF[seen.phase],
+        state_reason=reason,
+        transition_reason=reason.code,
+        key_name=stranger.key_name or None,
+        metadata_options=MetadataOptions() if place.can.metadata else NO_METADATA,
+        root_device=ROOT_DEVICE,
+        engine_ref=stranger.ref,
+        reach=seen.address if seen.phase is Phase.RUNNING else "",
+        problem=seen.why if failed else "",
+        vcpus=stranger.vcpus,
+        memory_mib=stranger.memory_mib,
+        adopted=True,
+    )
+
+
+def _write(tx: Transaction, row: Instance, stranger: Stranger, place: Place) -> None:
+    (volume_id,) = tx.next_ids("vol")
+    tx.instances.add(row)
+    tx.volumes.add(
+        Volume(
+            id=volume_id,
+            account=row.account,
+            size_gib=max(1, stranger.root_gib),
+            zone=row.zone,
+            state=VolumeState.IN_USE,
+            created_at=row.launched_at,
+            image_id=row.image_id or None,
+            instance_id=row.id,
+            device=ROOT_DEVICE,
+            attached_at=row.launched_at,
+            delete_on_termination=True,
+        )
+    )
+    match_interfaces(tx, row, stranger.seen.nics or (), place.now)
+    named = {"Name": stranger.name} if stranger.name else {}
+    if tags := usable_tags({**named, **stranger.tags}):
+        tx.tags.put(row.account, row.id, "instance", tags)
