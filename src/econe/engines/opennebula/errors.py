@@ -325,8 +325,12 @@ RULES: Final[tuple[Rule, ...]] = (
         method=r"one\.image\.|one\.vm\.disksaveas",
     ),
     Rule("Invalid NAME,", M.UNFIT, code="InvalidParameterValue", said="The name is not valid."),
-    # Content
-    Rule("Cannot parse image SIZE: cannot access", M.UNREADABLE, said=SORRY),
+    # Content. The first is 7.0's; the second 6.2's, of a path; the last 6.2's, of a URL (libfs.sh).
+    Rule(
+        "Cannot parse image SIZE: (cannot access|File not found|Failed to get image head)",
+        M.UNREADABLE,
+        said=SORRY,
+    ),
     # What does not fit
     Rule(
         "Incompatible cluster",  # VirtualMachine.cc automatic_requirements; read
