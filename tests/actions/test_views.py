@@ -66,6 +66,27 @@ ANSWERS = {
     "StopInstances": lambda d: d("StopInstances", InstanceIds=d.launch()),
     "TerminateInstances": lambda d: d("TerminateInstances", InstanceIds=d.launch()),
     "UploadImage": lambda d: d("UploadImage", content=Content("0" * 32, DiskFormat.RAW, 1, 1)),
+    "DescribeImageAttribute": lambda d: d(
+        "DescribeImageAttribute", ImageId=d.image(), Attribute="blockDeviceMapping"
+    ),
+    "DisableImage": lambda d: d("DisableImage", ImageId=d.image()),
+    "DisableImageDeprecation": lambda d: d("DisableImageDeprecation", ImageId=d.image()),
+    "DisableImageDeregistrationProtection": lambda d: d(
+        "DisableImageDeregistrationProtection", ImageId=d.image()
+    ),
+    "EnableImage": lambda d: d("EnableImage", ImageId=d.image()),
+    "EnableImageDeprecation": lambda d: d(
+        "EnableImageDeprecation", ImageId=d.image(), DeprecateAt=d.now
+    ),
+    "EnableImageDeregistrationProtection": lambda d: d(
+        "EnableImageDeregistrationProtection", ImageId=d.image()
+    ),
+    "ModifyImageAttribute": lambda d: d(
+        "ModifyImageAttribute", ImageId=d.image(), Description={"Value": "x"}
+    ),
+    "ResetImageAttribute": lambda d: d(
+        "ResetImageAttribute", ImageId=d.image(), Attribute="launchPermission"
+    ),
     "DescribeInstanceAttribute": lambda d: d(
         "DescribeInstanceAttribute", InstanceId=d.launch()[0], Attribute="blockDeviceMapping"
     ),

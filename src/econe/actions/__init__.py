@@ -3,6 +3,7 @@
 from econe.actions import (
     attachments,
     attributes,
+    image_attributes,
     images,
     instances,
     keypairs,
@@ -16,6 +17,7 @@ from econe.actions import (
 __all__ = [
     "attachments",
     "attributes",
+    "image_attributes",
     "images",
     "instances",
     "keypairs",

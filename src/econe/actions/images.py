@@ -94,6 +94,8 @@ REGISTER_TAKES: Final = (
 
 
 LISTED: Final = tuple(state.value for state in ImageState if state is not ImageState.DEREGISTERED)
+ENABLED: Final = tuple(state for state in LISTED if state != ImageState.DISABLED.value)
+CURRENT: Final = Criterion("deprecated", ("false",))
 
 
 @action(
@@ -151,7 +153,7 @@ def register_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
 @action("DeregisterImage", writes=True, takes="ImageId DeleteAssociatedSnapshots")
 def deregister_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     insist(asked, {"DeleteAssociatedSnapshots": (False,)})
-    ctx.cloud.images.deregister(ctx.tx, ctx.account.number, asked["ImageId"])
+    ctx.cloud.images.deregister(ctx.tx, ctx.account.number, asked["ImageId"], ctx.now)
     return {"Return": True}
 
 
@@ -161,16 +163,18 @@ def deregister_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     "IncludeDisabled",
 )
 def describe_images(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    """Registered images of the account, public ones, and those shared with it. Nothing here is
-    ever deprecated or disabled, so to include those changes nothing."""
+    """Registered images of the account, public ones, and those shared with it. One that is
+    deprecated its owner sees all the same, one that is disabled only its owner, if asked."""
     sieve = read_filters(asked, IMAGE_FILTERS)
     page = read_page(ctx, asked, "DescribeImages", least=1)
-    listed = [Criterion("state", LISTED)]
+    states = LISTED if asked.get("IncludeDisabled") else ENABLED
+    listed = [Criterion("state", states)]
     if not any(each.field == "registered" for each in sieve.criteria):
         listed.append(Criterion("registered", ("true",)))
     query = Query(
         viewer=ctx.account.number,
         viewer_groups=ctx.account.viewer_groups,
+        of_others=() if asked.get("IncludeDeprecated") else (CURRENT,),
         ids=read_ids(Noun.IMAGE, asked.get("ImageIds")),
         criteria=tuple(listed),
     )

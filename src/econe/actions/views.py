@@ -245,23 +245,28 @@ _HEALTHY: Final = {"Status": "ok", "Details": [{"Name": "reachability", "Status"
 _UNKNOWN: Final = {"Status": "not-applicable", "Details": []}
 
 
+def image_mappings(row: Image) -> list[View]:
+    return [
+        {
+            "DeviceName": row.root_device,
+            "Ebs": {
+                "DeleteOnTermination": True,
+                "Encrypted": False,
+                "VolumeSize": max(1, -(-row.size_bytes // GIB)),
+                "VolumeType": "gp3",
+            },
+        }
+    ]
+
+
 def image(row: Image, owner_name: str) -> View:
     """API reference, Image. The location is the name under which the content is kept."""
     made: View = {
         "Architecture": row.architecture,
-        "BlockDeviceMappings": [
-            {
-                "DeviceName": row.root_device,
-                "Ebs": {
-                    "DeleteOnTermination": True,
-                    "Encrypted": False,
-                    "VolumeSize": max(1, -(-row.size_bytes // GIB)),
-                    "VolumeType": "gp3",
-                },
-            }
-        ],
+        "BlockDeviceMappings": image_mappings(row),
         "BootMode": BOOT_MODE,
         "CreationDate": moment_text(row.created_at),
+        "DeregistrationProtection": protection(row),
         "Description": row.description,
         "EnaSupport": False,
         "Hypervisor": HYPERVISOR,
@@ -284,7 +289,17 @@ def image(row: Image, owner_name: str) -> View:
     }
     if row.state_reason.code:
         made["StateReason"] = reason(row.state_reason)
+    if row.deprecates_at is not None:
+        made["DeprecationTime"] = moment_text(row.deprecates_at)
     return made
+
+
+def protection(row: Image) -> str:
+    """One that was taken away and still lasts says until when (API reference,
+    DisableImageDeregistrationProtection)."""
+    if row.protected_until is not None:
+        return f"disabled-in-cooldown until {moment_text(row.protected_until)}"
+    return row.protection.value
 
 
 def key_pair(row: KeyPair, *, with_public_key: bool = False) -> View:

@@ -11,6 +11,7 @@ from econe.domain.attributes import InstanceBook
 from econe.domain.fleet import Fleet
 from econe.domain.gallery import Gallery
 from econe.domain.hidden import Hidden
+from econe.domain.image_book import ImageBook
 from econe.domain.keyring import Keyring
 from econe.domain.ports import ANY_ENGINE, Capabilities, Consoles, KeyMaker
 from econe.domain.sizes import CATALOGUE, Size
@@ -51,6 +52,10 @@ class Cloud:
     @property
     def attributes(self) -> InstanceBook:
         return InstanceBook(self.sizes, self.can)
+
+    @property
+    def image_attributes(self) -> ImageBook:
+        return ImageBook(self.can)
 
     @property
     def images(self) -> Gallery:

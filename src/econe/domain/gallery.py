@@ -8,6 +8,7 @@ from datetime import datetime
 
 from econe.domain.faults import (
     Duplicate,
+    Forbidden,
     Invalid,
     Malformed,
     NotFound,
@@ -16,7 +17,7 @@ from econe.domain.faults import (
     Unsupported,
 )
 from econe.domain.ids import read_id
-from econe.domain.images import Content, Image, ImageState, Placing
+from econe.domain.images import Content, Image, ImageState, Placing, Protection
 from econe.domain.limits import check_room_for_image
 from econe.domain.ports import Capabilities, Transaction
 from econe.domain.queries import Criterion, Query, literally
@@ -94,7 +95,7 @@ class Gallery:
     def register(self, tx: Transaction, account: str, asked: Registration) -> Image:
         """The image can be run and is listed from now on. Again is not an error."""
         _check_architecture(asked.architecture)
-        image = self._own(tx, account, _image_id(asked.location), asked.location)
+        image = _own(tx, account, _image_id(asked.location), asked.location)
         if image.state is ImageState.FAILED:
             raise Unavailable(
                 Noun.IMAGE, image.id, f"The image id '[{asked.location}]' has failed."
@@ -118,9 +119,15 @@ class Gallery:
             tx.tags.put(account, image.id, Noun.IMAGE.value, asked.tags)
         return after
 
-    def deregister(self, tx: Transaction, account: str, asked: str) -> Image:
+    def deregister(self, tx: Transaction, account: str, asked: str, now: datetime) -> Image:
         """Nothing can be launched of it any more; instances keep what they have."""
-        image = self._own(tx, account, read_id(Noun.IMAGE, asked), asked)
+        image = own_image(tx, account, asked)
+        if is_protected(image, now):
+            raise Forbidden(
+                Noun.IMAGE,
+                image.id,
+                f"The image '{image.id}' is protected from deregistration.",
+            )
         return tx.images.save(replace(image, registered=False, state=ImageState.DEREGISTERED))
 
     def _check_placing(self, placing: Placing) -> None:
@@ -132,13 +139,26 @@ class Gallery:
             if len(value) > LONGEST_PLACE or not set(value) <= _PLACE_CHARACTERS:
                 raise Invalid(Noun.PARAMETER, name, f"Invalid value for {name}.")
 
-    def _own(self, tx: Transaction, account: str, image_id: str, asked: str) -> Image:
-        image = tx.images.get(image_id)
-        if image is None or image.account != account:
-            raise NotFound(Noun.IMAGE, asked)
-        if image.state is ImageState.DEREGISTERED:
-            raise Unavailable(Noun.IMAGE, asked, f"The image id '[{asked}]' is no longer available")
-        return image
+
+def own_image(tx: Transaction, account: str, asked: str) -> Image:
+    """The account's own. Raises Malformed, NotFound, and Unavailable for one that was
+    deregistered."""
+    return _own(tx, account, read_id(Noun.IMAGE, asked), asked)
+
+
+def _own(tx: Transaction, account: str, image_id: str, asked: str) -> Image:
+    image = tx.images.get(image_id)
+    if image is None or image.account != account:
+        raise NotFound(Noun.IMAGE, asked)
+    if image.state is ImageState.DEREGISTERED:
+        raise Unavailable(Noun.IMAGE, asked, f"The image id '[{asked}]' is no longer available")
+    return image
+
+
+def is_protected(image: Image, now: datetime) -> bool:
+    """From deregistration."""
+    cooling = image.protected_until is not None and now < image.protected_until
+    return cooling or image.protection is not Protection.NONE
 
 
 def check_name(name: str) -> None:

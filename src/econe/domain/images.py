@@ -12,6 +12,8 @@ class ImageState(StrEnum):
     PENDING = "pending"
     """Its content is on the way into the engine's own store."""
     AVAILABLE = "available"
+    DISABLED = "disabled"
+    """Its owner has put it away: nobody runs it, others do not see it."""
     FAILED = "failed"
     """The engine could not take its content; `state_reason` says why."""
     DEREGISTERED = "deregistered"
@@ -46,6 +48,15 @@ class Placing:
     driver: str = ""
 
 
+class Protection(StrEnum):
+    """From deregistration, in EC2's words (API reference, Image)."""
+
+    NONE = "disabled"
+    ON = "enabled-without-cooldown"
+    COOLING = "enabled-with-cooldown"
+    """It lasts for a day after it was taken away."""
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """An uploaded disk. It can be run, and is listed, once it is registered."""
@@ -76,6 +87,12 @@ class Image:
     retry_at: datetime | None = None
     problem: str = ""
     """Why it waits, for the operator."""
+    deprecates_at: datetime | None = None
+    deprecated: bool = False
+    """Since that moment: others than its owner see it only if they ask for deprecated ones."""
+    protection: Protection = Protection.NONE
+    protected_until: datetime | None = None
+    """Where a protection that has a cooldown was taken away."""
     version: int = 1
     shares: tuple[str, ...] = ()
     """Who may run it beside its owner: account numbers, and `group:<id>` for all of a group."""

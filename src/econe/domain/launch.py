@@ -143,6 +143,7 @@ def find_image(tx: Transaction, account: str, asked: str) -> Image:
 _WHY_NOT: Final = {
     ImageState.AVAILABLE: "is not registered yet",
     ImageState.PENDING: "is not available yet",
+    ImageState.DISABLED: "is disabled",
     ImageState.FAILED: "has failed",
     ImageState.DEREGISTERED: "is no longer available",
 }

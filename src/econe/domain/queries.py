@@ -40,6 +40,8 @@ class Query:
     """For images: rows of this account, public ones, and those shared with it."""
     viewer_groups: tuple[str, ...] = ()
     """What else in Image.shares means the viewer: `group:<id>` for each of its groups."""
+    of_others: tuple[Criterion, ...] = ()
+    """With `viewer`: what rows of other accounts must fulfil besides."""
     ids: tuple[str, ...] | None = None
     criteria: tuple[Criterion, ...] = ()
     after: str | None = None

@@ -41,12 +41,17 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.FORBIDDEN, _N.ACCOUNT): Words(
         "UnauthorizedOperation", 403, "You are not authorized to perform this operation."
     ),
+    # An account that is not there and one that cannot be are the same mistake (EC2's words for a
+    # launch permission of either).
+    (_K.INVALID, _N.ACCOUNT): Words("InvalidAMIAttributeItemValue", 400, "Invalid user id: {}"),
+    (_K.NOT_FOUND, _N.ACCOUNT): Words("InvalidAMIAttributeItemValue", 400, "Invalid user id: {}"),
     (_K.MALFORMED, _N.ACCOUNT): Words("InvalidUserID.Malformed", 400, 'Invalid user id: "{}"'),
     # images
     (_K.NOT_FOUND, _N.IMAGE): Words(
         "InvalidAMIID.NotFound", 400, "The image id '[{}]' does not exist"
     ),
     (_K.MALFORMED, _N.IMAGE): _malformed("InvalidAMIID.Malformed", "ami"),
+    (_K.FORBIDDEN, _N.IMAGE): Words("OperationNotPermitted", 400, "Not authorized for image:{}"),
     (_K.UNAVAILABLE, _N.IMAGE): Words(
         "InvalidAMIID.Unavailable", 400, "The image ID '{}' is not available"
     ),

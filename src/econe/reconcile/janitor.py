@@ -6,6 +6,7 @@ Each chore stands alone: one that fails is logged and leaves the others to go on
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -43,6 +44,7 @@ class Janitor:
         chores: tuple[Callable[[], None], ...] = (
             partial(self._forget_terminated, now),
             partial(self._forget_tokens, now),
+            partial(self._let_time_pass, now),
             self._forget_images,
             partial(self._forget_content, now),
             self._remove_disks,
@@ -69,6 +71,16 @@ class Janitor:
     def _forget_tokens(self, now: datetime) -> None:
         with self._store.writing() as tx:
             tx.tokens.forget_before(now - TOKENS_KEPT)
+
+    def _let_time_pass(self, now: datetime) -> None:
+        """Deprecations begin and protections end by themselves: each with a commit, so that no
+        answer from before is given again."""
+        with self._store.reading() as tx:
+            due = _due(tx, now)
+        if due:
+            with self._store.writing() as tx:
+                for image in _due(tx, now):
+                    tx.images.save(image)
 
     def _forget_images(self) -> None:
         """A deregistered image keeps its row while an instance or a disk is made of it."""
@@ -135,6 +147,20 @@ def _needed_content(tx: Transaction) -> set[str]:
         for image in images
         if image.state is not ImageState.DEREGISTERED or image.id in made_of
     }
+
+
+def _due(tx: Transaction, now: datetime) -> list[Image]:
+    """Images as they are from now on, where that differs from their rows."""
+    rows = tx.images.find(Query()).items
+    return [after for row in rows if (after := _as_of(row, now)) != row]
+
+
+def _as_of(row: Image, now: datetime) -> Image:
+    if row.deprecates_at is not None and row.deprecates_at <= now:
+        row = replace(row, deprecated=True)
+    if row.protected_until is not None and row.protected_until <= now:
+        row = replace(row, protected_until=None)
+    return row
 
 
 def _unneeded_images(tx: Transaction) -> list[Image]:

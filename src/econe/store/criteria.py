@@ -117,6 +117,7 @@ class Shape:
     after: bool
     limit: bool
     criteria: tuple["Asked", ...]
+    of_others: tuple["Asked", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,10 @@ def read_query(query: Query) -> tuple[Shape, dict[str, Any]]:
     criteria = []
     for number, criterion in enumerate(query.criteria):
         criteria.append(_read_criterion(criterion, f"c{number}", given))
+    of_others = [
+        _read_criterion(criterion, f"o{number}", given)
+        for number, criterion in enumerate(query.of_others)
+    ]
     shape = Shape(
         query.account is not None,
         query.viewer is not None,
@@ -176,6 +181,7 @@ def read_query(query: Query) -> tuple[Shape, dict[str, Any]]:
         query.after is not None,
         query.limit is not None,
         tuple(criteria),
+        tuple(of_others),
     )
     return shape, given
 
@@ -223,7 +229,10 @@ def listing(noun: Noun[Any], shape: Shape) -> Statement:
     fits: Select[Any] | CompoundSelect[Any] = _arm(noun, shape, owned)
     if shape.viewer:
         public = noun.table.c.public == literal_column("1")
-        others = noun.table.c.account != bindparam("viewer")
+        others = and_(
+            noun.table.c.account != bindparam("viewer"),
+            *(_condition(noun, asked, None, "") for asked in shape.of_others),
+        )
         shares = tables.image_shares.c
         shared = select(shares.image_id).where(DIALECT.one_of(shares.grantee, "grantees"))
         # Arms that each follow an index and are merged; an OR would look at every row.

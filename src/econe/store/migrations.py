@@ -326,6 +326,14 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE accounts ADD COLUMN metadata_http_endpoint TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE accounts ADD COLUMN metadata_instance_tags TEXT NOT NULL DEFAULT ''",
     ),
+    # 4: how long images are offered
+    (
+        "ALTER TABLE images ADD COLUMN deprecates_at TEXT",
+        """ALTER TABLE images ADD COLUMN deprecated INTEGER NOT NULL DEFAULT 0
+            CHECK (deprecated IN (0, 1))""",
+        "ALTER TABLE images ADD COLUMN protection TEXT NOT NULL DEFAULT 'disabled'",
+        "ALTER TABLE images ADD COLUMN protected_until TEXT",
+    ),
 )
 
 VERSION: Final = len(STEPS)

@@ -83,6 +83,10 @@ images = Table(
     _number("attempts"),
     _text("retry_at", null=True),
     _text("problem"),
+    _text("deprecates_at", null=True),
+    _number("deprecated"),
+    _text("protection"),
+    _text("protected_until", null=True),
     _number("version"),
 )
 

@@ -1,0 +1,177 @@
+"""Attributes of images: description, who may run them, how long they are offered."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from econe.actions import views
+from econe.actions.context import Context
+from econe.actions.registry import action
+from econe.domain.attributes import check_one_attribute
+from econe.domain.faults import Conflict, Invalid, Missing, Noun, Unsupported
+from econe.domain.image_book import EVERYBODY
+from econe.domain.images import Image
+
+View = dict[str, Any]
+
+
+def _permissions(row: Image) -> list[View]:
+    """Groups of the engine's own have no name in EC2's words."""
+    users = [{"UserId": share} for share in row.shares if share.isdigit()]
+    return [*([{"Group": EVERYBODY}] if row.public else []), *users]
+
+
+READERS: Final[Mapping[str, tuple[str, Callable[[Image], Any]]]] = {
+    "blockDeviceMapping": ("BlockDeviceMappings", views.image_mappings),
+    "bootMode": ("BootMode", lambda _: {"Value": views.BOOT_MODE}),
+    "deregistrationProtection": (
+        "DeregistrationProtection",
+        lambda row: {"Value": views.protection(row)},
+    ),
+    "description": ("Description", lambda row: {"Value": row.description}),
+    "imdsSupport": ("ImdsSupport", lambda _: {}),
+    "kernel": ("KernelId", lambda _: {}),
+    "launchPermission": ("LaunchPermissions", _permissions),
+    "productCodes": ("ProductCodes", lambda _: []),
+    "ramdisk": ("RamdiskId", lambda _: {}),
+    "sriovNetSupport": ("SriovNetSupport", lambda _: {}),
+    "tpmSupport": ("TpmSupport", lambda _: {}),
+    "uefiData": ("UefiData", lambda _: {}),
+}
+"""Attribute -> the member that tells it. When an image was launched last, nobody notes."""
+
+
+@action("DescribeImageAttribute", takes="ImageId Attribute")
+def describe_image_attribute(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    row = ctx.cloud.image_attributes.read(ctx.tx, ctx.account.number, asked["ImageId"])
+    if asked["Attribute"] not in READERS:
+        raise Unsupported(
+            Noun.PARAMETER,
+            asked["Attribute"],
+            f"The attribute '{asked['Attribute']}' is not supported by this cloud.",
+        )
+    member, read = READERS[asked["Attribute"]]
+    return {"ImageId": row.id, member: read(row)}
+
+
+MEMBERS: Final[tuple[str, ...]] = ("Description", "LaunchPermission")
+
+
+@action(
+    "ModifyImageAttribute",
+    writes=True,
+    takes="ImageId Attribute Value OperationType UserIds UserGroups Description.Value "
+    "LaunchPermission.Add.UserId LaunchPermission.Add.Group "
+    "LaunchPermission.Remove.UserId LaunchPermission.Remove.Group",
+)
+def modify_image_attribute(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    """One attribute: as a member of its own, or by the older Attribute and its values."""
+    given: dict[str, Any] = {name: asked[name] for name in MEMBERS if name in asked}
+    if "Attribute" in asked:
+        given = _older_form(asked) | given
+    name = check_one_attribute(given)
+    if name == "Description":
+        text = given[name].get("Value")
+        if text is None:
+            raise Missing(Noun.PARAMETER, "Description.Value")
+        ctx.cloud.image_attributes.describe_as(ctx.tx, ctx.account.number, asked["ImageId"], text)
+    else:
+        _permit(ctx, asked["ImageId"], given[name])
+    return {}
+
+
+def _older_form(asked: Mapping[str, Any]) -> dict[str, Any]:
+    attribute = asked["Attribute"]
+    if attribute == "description":
+        if "Description" in asked:
+            return {}
+        if "Value" not in asked:
+            raise Missing(Noun.PARAMETER, "Value")
+        return {"Description": {"Value": asked["Value"]}}
+    if attribute != "launchPermission":
+        raise Unsupported(Noun.PARAMETER, attribute, f"{attribute} cannot be changed here.")
+    if "LaunchPermission" in asked:
+        return {}
+    if "OperationType" not in asked:
+        raise Missing(Noun.PARAMETER, "OperationType")
+    entries = [{"UserId": user} for user in asked.get("UserIds", ())]
+    entries += [{"Group": group} for group in asked.get("UserGroups", ())]
+    return {"LaunchPermission": {asked["OperationType"].capitalize(): entries}}
+
+
+def _permit(ctx: Context, image_id: str, given: Mapping[str, Any]) -> None:
+    if not given.get("Add") and not given.get("Remove"):
+        raise Missing(Noun.PARAMETER, said="No launch permission to add or remove was given.")
+    book, account = ctx.cloud.image_attributes, ctx.account.number
+    for way, change in (("Add", book.share), ("Remove", book.unshare)):
+        if entries := given.get(way):
+            users, public = _grantees(entries)
+            change(ctx.tx, account, image_id, users, public=public)
+
+
+def _grantees(entries: list[Mapping[str, Any]]) -> tuple[list[str], bool]:
+    users: list[str] = []
+    public = False
+    for entry in entries:
+        if len(entry) != 1:
+            raise Conflict(Noun.PARAMETER, said="A launch permission names a user or a group.")
+        if "UserId" in entry:
+            users.append(entry["UserId"])
+        elif entry["Group"] == EVERYBODY:
+            public = True
+        else:
+            raise Invalid(Noun.PARAMETER, entry["Group"], f"Invalid group: {entry['Group']}")
+    return users, public
+
+
+@action("ResetImageAttribute", writes=True, takes="ImageId Attribute")
+def reset_image_attribute(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    """launchPermission is all that the model names."""
+    ctx.cloud.image_attributes.share_with_nobody(ctx.tx, ctx.account.number, asked["ImageId"])
+    return {}
+
+
+@action("EnableImageDeprecation", writes=True, takes="ImageId DeprecateAt")
+def enable_image_deprecation(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    ctx.cloud.image_attributes.deprecate(
+        ctx.tx, ctx.account.number, asked["ImageId"], asked["DeprecateAt"], ctx.now
+    )
+    return {"Return": True}
+
+
+@action("DisableImageDeprecation", writes=True, takes="ImageId")
+def disable_image_deprecation(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    ctx.cloud.image_attributes.deprecate(
+        ctx.tx, ctx.account.number, asked["ImageId"], None, ctx.now
+    )
+    return {"Return": True}
+
+
+@action("EnableImage", writes=True, takes="ImageId")
+def enable_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    ctx.cloud.image_attributes.set_enabled(ctx.tx, ctx.account.number, asked["ImageId"], on=True)
+    return {"Return": True}
+
+
+@action("DisableImage", writes=True, takes="ImageId")
+def disable_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    ctx.cloud.image_attributes.set_enabled(ctx.tx, ctx.account.number, asked["ImageId"], on=False)
+    return {"Return": True}
+
+
+@action("EnableImageDeregistrationProtection", writes=True, takes="ImageId WithCooldown")
+def enable_image_deregistration_protection(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    protection = ctx.cloud.image_attributes.protect(
+        ctx.tx,
+        ctx.account.number,
+        asked["ImageId"],
+        cooldown=bool(asked.get("WithCooldown")),
+    )
+    return {"Return": protection.value}
+
+
+@action("DisableImageDeregistrationProtection", writes=True, takes="ImageId")
+def disable_image_deregistration_protection(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    until = ctx.cloud.image_attributes.unprotect(
+        ctx.tx, ctx.account.number, asked["ImageId"], ctx.now
+    )
+    return {"Return": "disabled" if until is None else "disabled-in-cooldown"}

@@ -1,0 +1,203 @@
+"""Attributes of images. Rules: API reference and EC2 User Guide, "Manage AMI usage"."""
+
+from datetime import timedelta
+
+import pytest
+from tests.support.desk import Desk
+
+from econe.domain.faults import (
+    Conflict,
+    Fault,
+    Forbidden,
+    Invalid,
+    Missing,
+    NotFound,
+    Unavailable,
+    Unsupported,
+    WrongState,
+)
+from econe.reconcile.janitor import _due
+
+
+def read(desk: Desk, image_id: str, attribute: str, member: str):
+    return desk("DescribeImageAttribute", ImageId=image_id, Attribute=attribute)[member]
+
+
+def listed(desk: Desk, **asked) -> list[str]:
+    return [image["ImageId"] for image in desk("DescribeImages", **asked)["Images"]]
+
+
+def permit(desk: Desk, image_id: str, way: str, **grantee: str) -> None:
+    desk("ModifyImageAttribute", ImageId=image_id, LaunchPermission={way: [grantee]})
+
+
+def sweep(desk: Desk) -> None:
+    with desk.store.writing() as tx:
+        for image in _due(tx, desk.now):
+            tx.images.save(image)
+
+
+def test_every_attribute_can_be_read_but_one_that_nobody_notes(helen: Desk):
+    from econe.wire import model
+
+    image_id = helen.image()
+    names = model.load().operation("DescribeImageAttribute").input_shape.members
+    for attribute in names["Attribute"].enum:
+        if attribute == "lastLaunchedTime":
+            with pytest.raises(Unsupported):
+                helen("DescribeImageAttribute", ImageId=image_id, Attribute=attribute)
+            continue
+        told = helen("DescribeImageAttribute", ImageId=image_id, Attribute=attribute)
+        assert told.pop("ImageId") == image_id
+        assert len(told) == 1
+
+
+def test_a_description_is_changed_in_either_form(helen: Desk):
+    image_id = helen.image()
+    helen("ModifyImageAttribute", ImageId=image_id, Description={"Value": "first"})
+    assert read(helen, image_id, "description", "Description") == {"Value": "first"}
+    helen("ModifyImageAttribute", ImageId=image_id, Attribute="description", Value="second")
+    assert read(helen, image_id, "description", "Description") == {"Value": "second"}
+    with pytest.raises(Invalid):
+        helen("ModifyImageAttribute", ImageId=image_id, Description={"Value": "x" * 256})
+
+
+def test_an_image_is_shared_with_an_account_and_taken_back(helen: Desk, paris: Desk):
+    image_id = helen.image()
+    assert image_id not in listed(paris)
+    permit(helen, image_id, "Add", UserId=paris.account.number)
+    assert read(helen, image_id, "launchPermission", "LaunchPermissions") == [
+        {"UserId": paris.account.number}
+    ]
+    assert listed(paris, ExecutableUsers=["self"]) == [image_id]
+    paris.launch(ImageId=image_id)
+    permit(helen, image_id, "Remove", UserId=paris.account.number)
+    assert image_id not in listed(paris)
+    with pytest.raises(NotFound):
+        paris.launch(ImageId=image_id)
+
+
+def test_an_image_is_made_public_by_the_older_form_and_reset(helen: Desk, paris: Desk):
+    image_id = helen.image()
+    helen(
+        "ModifyImageAttribute",
+        ImageId=image_id,
+        Attribute="launchPermission",
+        OperationType="add",
+        UserGroups=["all"],
+    )
+    assert image_id in listed(paris, ExecutableUsers=["all"])
+    with pytest.raises(Forbidden):
+        read(paris, image_id, "description", "Description")
+    helen("ResetImageAttribute", ImageId=image_id, Attribute="launchPermission")
+    assert read(helen, image_id, "launchPermission", "LaunchPermissions") == []
+    with pytest.raises(NotFound):
+        read(paris, image_id, "description", "Description")
+
+
+@pytest.mark.parametrize(
+    ("asked", "fault"),
+    [
+        ({}, Conflict),
+        ({"Description": {"Value": "x"}, "LaunchPermission": {"Add": [{}]}}, Conflict),
+        ({"Description": {}}, Missing),
+        ({"LaunchPermission": {}}, Missing),
+        ({"LaunchPermission": {"Add": [{}]}}, Conflict),
+        ({"LaunchPermission": {"Add": [{"UserId": "1"}]}}, Invalid),
+        ({"LaunchPermission": {"Add": [{"UserId": "999999999999"}]}}, NotFound),
+        ({"LaunchPermission": {"Add": [{"Group": "some"}]}}, Invalid),
+        ({"Attribute": "launchPermission", "UserGroups": ["all"]}, Missing),
+        ({"Attribute": "kernel", "Value": "aki-1"}, Unsupported),
+        ({"Attribute": "description"}, Missing),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(helen: Desk, asked, fault):
+    image_id = helen.image()
+    with pytest.raises(fault):
+        helen("ModifyImageAttribute", ImageId=image_id, **asked)
+
+
+def test_a_deprecated_image_is_hidden_from_others_and_can_be_launched(helen: Desk, paris: Desk):
+    image_id = helen.image()
+    permit(helen, image_id, "Add", Group="all")
+    helen("EnableImageDeprecation", ImageId=image_id, DeprecateAt=helen.now + timedelta(hours=1))
+    assert image_id in listed(paris)
+    helen.passes(3600)
+    sweep(helen)
+    assert image_id not in listed(paris)
+    assert image_id in listed(paris, IncludeDeprecated=True)
+    assert image_id in listed(helen)
+    paris.launch(ImageId=image_id)
+    helen("DisableImageDeprecation", ImageId=image_id)
+    assert image_id in listed(paris)
+
+
+@pytest.mark.parametrize("days", [-1, 3700])
+def test_a_deprecation_lies_in_the_next_ten_years(helen: Desk, days: int):
+    image_id = helen.image()
+    with pytest.raises(Invalid):
+        helen(
+            "EnableImageDeprecation", ImageId=image_id, DeprecateAt=helen.now + timedelta(days=days)
+        )
+
+
+def test_a_disabled_image_is_its_owners_alone_and_cannot_be_launched(helen: Desk, paris: Desk):
+    image_id = helen.image()
+    permit(helen, image_id, "Add", Group="all")
+    for _ in range(2):
+        helen("DisableImage", ImageId=image_id)
+    assert image_id not in listed(helen)
+    assert image_id in listed(helen, IncludeDisabled=True)
+    assert image_id not in listed(paris, IncludeDisabled=True)
+    with pytest.raises(Unavailable):
+        helen.launch(ImageId=image_id)
+    with pytest.raises(WrongState):
+        permit(helen, image_id, "Add", Group="all")
+    helen("EnableImage", ImageId=image_id)
+    helen.launch(ImageId=image_id)
+
+
+def test_a_protected_image_is_not_deregistered(helen: Desk):
+    image_id = helen.image()
+    helen("EnableImageDeregistrationProtection", ImageId=image_id)
+    told = read(helen, image_id, "deregistrationProtection", "DeregistrationProtection")
+    assert told == {"Value": "enabled-without-cooldown"}
+    with pytest.raises(Forbidden):
+        helen("DeregisterImage", ImageId=image_id)
+    assert helen("DisableImageDeregistrationProtection", ImageId=image_id)["Return"] == "disabled"
+    helen("DeregisterImage", ImageId=image_id)
+
+
+def test_a_protection_with_cooldown_lasts_a_day_longer(helen: Desk):
+    image_id = helen.image()
+    helen("EnableImageDeregistrationProtection", ImageId=image_id, WithCooldown=True)
+    told = helen("DisableImageDeregistrationProtection", ImageId=image_id)["Return"]
+    assert told == "disabled-in-cooldown"
+    helen.passes(86399)
+    with pytest.raises(Forbidden):
+        helen("DeregisterImage", ImageId=image_id)
+    helen.passes(1)
+    sweep(helen)
+    assert read(helen, image_id, "deregistrationProtection", "DeregistrationProtection") == {
+        "Value": "disabled"
+    }
+    helen("DeregisterImage", ImageId=image_id)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "DisableImage",
+        "EnableImage",
+        "DisableImageDeprecation",
+        "EnableImageDeregistrationProtection",
+        "DisableImageDeregistrationProtection",
+    ],
+)
+def test_others_images_are_not_touched(helen: Desk, paris: Desk, action: str):
+    image_id = helen.image()
+    with pytest.raises(Fault):
+        paris(action, ImageId=image_id)
+    permit(helen, image_id, "Add", Group="all")
+    with pytest.raises(Forbidden):
+        paris(action, ImageId=image_id)
