@@ -26,11 +26,19 @@ class OpennebulaStand:
     death = Phase.HALTED
     """oned's monitor says the same of a killed machine and of a guest that switched itself off."""
 
-    def __init__(self, directory: Path) -> None:
-        pace = Pace(shutdown_timeout_s=0.1)
-        self.prepared = prepared_world(upload_dir=str(directory), pace=pace)
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        pace: Pace | None = None,
+        timeout_s: float = 5.0,
+        version: str = "7.0.2",
+    ) -> None:
+        pace = pace or Pace(shutdown_timeout_s=0.1)
+        self.prepared = prepared_world(upload_dir=str(directory), pace=pace, version=version)
         self.world = self.prepared.world
-        self.image = self.world.add_image("base", self.prepared.helen)
+        public = [1, 1, 0, 0, 0, 0, 1, 0, 0]
+        self.image = self.world.add_image("base", self.prepared.helen, rights=public)
         self.oned = Oned(self.world).start()
         self.state = directory / "state"
         self.state.mkdir()
@@ -38,7 +46,10 @@ class OpennebulaStand:
         credentials.write_text(f"serveradmin:{SECRET}\n")
         credentials.chmod(0o600)
         self.settings = Opennebula(
-            endpoint=self.oned.url, credentials=credentials, look_every_s=0.05, timeout_s=5.0
+            endpoint=self.oned.url,
+            credentials=credentials,
+            look_every_s=0.05,
+            timeout_s=timeout_s,
         )
         self.known: dict[str, Known] = {}
         """What the store would say."""

@@ -64,9 +64,9 @@ class Says:
     what: Refused | RpcFault
 
 
-# What members of a Raft zone say when it has no leader (RequestManager; econe.md 5.1): retry.
+# What members of a Raft zone say when it has no leader (src/rm/Request.cc; econe.md 5.1): retry.
 NO_LEADER = Says(Refused(INTERNAL, "Cannot process request, no leader found"))
-ELECTION = Says(Refused(INTERNAL, "Cannot process request, oned is in election mode"))
+ELECTION = Says(Refused(INTERNAL, "Cannot process request, oned cluster in election mode"))
 
 Trouble = Drop | Slow | Hang | Status | Body | Truncated | Says
 

@@ -7,7 +7,7 @@ machines before the end of the one before, and must reach back to what was seen;
 the walk steps back.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
 from lxml import etree
@@ -47,23 +47,23 @@ class Pool:
 
     def all(self, owner: int = ALL) -> list[Vm]:
         """All that are not done, with all that oned knows of them; of one user with `owner`."""
-        seen: dict[int, Vm] = {}
-        last: int | None = None
+        page = self._read_page(owner, 0)
+        seen = {vm.number: vm for vm in page}
         offset, steps_back = 0, 0
         for _ in range(MOST_PAGES):
-            page = self._read_page(owner, offset)
-            if last is not None and offset and not _reaches(page, last, seen):
-                steps_back += 1
-                if steps_back > MOST_STEPS_BACK:
-                    break
-                offset = max(0, offset - self._page)
-                continue
-            seen.update((vm.number, vm) for vm in page)
             if len(page) < self._page:
                 return list(seen.values())
-            last = page[-1].number
+            last, newest_first = page[-1].number, page[0].number > page[-1].number
             offset += self._page - self._overlap
-        raise EngineBusy("oned's machines change faster than they can be read")
+            page = self._read_page(owner, offset)
+            while offset and not _reaches_back(page, last, newest_first=newest_first):
+                steps_back += 1
+                if steps_back > MOST_STEPS_BACK:
+                    raise EngineBusy("oned's machines change faster than they can be read")
+                offset = max(0, offset - self._page)
+                page = self._read_page(owner, offset)
+            seen.update((vm.number, vm) for vm in page)
+        raise EngineBusy(f"oned has more machines than {MOST_PAGES} pages")
 
     def some(self, refs: Collection[str]) -> list[Vm]:
         """Those of them that there are, done ones too. One call."""
@@ -108,12 +108,11 @@ class Pool:
             raise EngineBusy(f"The machines cannot be read: {refused.hidden}") from None
 
 
-def _reaches(page: list[Vm], last: int, seen: Iterable[int]) -> bool:
-    """Whether a page begins before or at the one that was the last, in oned's own order."""
+def _reaches_back(page: list[Vm], last: int, *, newest_first: bool) -> bool:
+    """Whether a page begins at the one that was the last, or before it in oned's order."""
     if not page:
         return False
     first = page[0].number
-    newest_first = max(seen) != last
     return first >= last if newest_first else first <= last
 
 
