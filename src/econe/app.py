@@ -170,6 +170,7 @@ def make_cloud(settings: Settings, engine: Engine, url: str = "") -> Cloud:
         region=said.region,
         zone=said.zone,
         consoles=engine.consoles,
+        screens=engine.screens,
         key_maker=OpenSshKeys(),
         page_key=Hidden(derived_secret(settings.state, "pages")),
         endpoint=reached or settings.server.listen,

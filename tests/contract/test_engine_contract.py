@@ -12,7 +12,7 @@ from tests.contract.engines import Stand
 from tests.support.eventually import eventually
 from tests.support.guests import GREETING, Guest
 
-from econe.domain.ports import Engine, MachineSpec, Phase
+from econe.domain.ports import Engine, EngineBusy, MachineSpec, Phase
 
 ABSENT = "i-00000099"
 OFF = {Phase.DEFINED, Phase.HALTED}
@@ -286,6 +286,22 @@ def test_the_console_outlives_the_machine_until_it_is_forgotten(stand: Stand, en
     for _ in range(2):
         engine.machines.forget(spec.id)
         assert engine.consoles.output(spec.id) is None
+
+
+# --- screens -----------------------------------------------------------------------------
+
+
+def test_a_running_machine_has_a_screen_and_one_that_is_off_has_none(stand: Stand, engine: Engine):
+    if engine.screens is None:
+        return  # its machines' screens are elsewhere
+    spec = stand.spec()
+    launch(engine, spec)
+    picture = engine.screens.picture(spec.id, wake=True)
+    assert len(picture.rgb) == 3 * picture.width * picture.height > 0
+    engine.machines.power_off(spec.id)
+    for absent in (spec.id, ABSENT):
+        with pytest.raises(EngineBusy):
+            engine.screens.picture(absent)
 
 
 # --- networks ----------------------------------------------------------------------------

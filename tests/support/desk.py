@@ -20,7 +20,7 @@ from econe.domain.default_network import ensure_default_network
 from econe.domain.hidden import Hidden
 from econe.domain.images import Content, DiskFormat
 from econe.domain.instances import Instance
-from econe.domain.ports import Capabilities, Phase, Seen, Store
+from econe.domain.ports import Capabilities, Phase, Picture, Seen, Store
 from econe.domain.queries import Key
 from econe.store import open_store
 
@@ -49,6 +49,20 @@ class Consoles:
 
     def output(self, instance_id: str) -> tuple[bytes, datetime] | None:
         return self.written.get(instance_id)
+
+
+class Screens:
+    """All show red, or what the test says goes wrong."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, bool]] = []
+        self.problem: Exception | None = None
+
+    def picture(self, instance_id: str, *, wake: bool = False) -> Picture:
+        self.asked.append((instance_id, wake))
+        if self.problem is not None:
+            raise self.problem
+        return Picture(4, 2, b"\xff\x00\x00" * 8)
 
 
 class Kept:
@@ -85,7 +99,8 @@ class Desk:
                 fragments=self.fragments,
                 content=content,
             )
-            return handler.call(context, asked)
+            made = handler.call(context, asked)
+        return handler.asks(self.cloud, made) if handler.asks else made
 
     def on(self, can: Capabilities) -> "Desk":
         """The same account of the same store, over an engine that can do this."""
@@ -184,6 +199,7 @@ def cloud() -> Cloud:
         region="us-east-1",
         zone="us-east-1a",
         consoles=Consoles(),
+        screens=Screens(),
         key_maker=OpenSshKeys(),
         can=Capabilities(name="test", network="none", routing_guests=True),
         page_key=Hidden(b"k" * 32),

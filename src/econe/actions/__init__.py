@@ -10,6 +10,7 @@ from econe.actions import (
     launching,
     networks,
     places,
+    screenshots,
     tags,
     types,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "launching",
     "networks",
     "places",
+    "screenshots",
     "tags",
     "types",
 ]

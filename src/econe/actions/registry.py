@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from econe.actions.context import Context
+from econe.domain.cloud import Cloud
 
 Call = Callable[[Context, dict[str, Any]], dict[str, Any]]
+Asking = Callable[[Cloud, dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,20 +22,30 @@ class Handler:
     takes: frozenset[str]
     lasting: bool = True
     """Whether its answer depends on nothing but the request and the database."""
+    asks: Asking | None = None
+    """What is asked of an engine when the transaction is over: given what the handler returned, it
+    makes the answer of it. Only of handlers that do not write; seconds, at worst."""
 
 
 HANDLERS: Final[dict[str, Handler]] = {}
 
 
 def action(
-    name: str, *, writes: bool = False, takes: str = "", lasting: bool = True
+    name: str,
+    *,
+    writes: bool = False,
+    takes: str = "",
+    lasting: bool = True,
+    asks: Asking | None = None,
 ) -> Callable[[Call], Call]:
     """Register a handler. `takes` is the list of paths, separated by blanks."""
 
     def register(call: Call) -> Call:
         if name in HANDLERS:
             raise ValueError(f"{name} is registered twice")
-        HANDLERS[name] = Handler(name, call, writes, frozenset(takes.split()), lasting)
+        if asks is not None and (writes or lasting):
+            raise ValueError(f"{name} asks an engine, so it neither writes nor lasts")
+        HANDLERS[name] = Handler(name, call, writes, frozenset(takes.split()), lasting, asks)
         return call
 
     return register

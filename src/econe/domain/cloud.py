@@ -13,7 +13,7 @@ from econe.domain.gallery import Gallery
 from econe.domain.hidden import Hidden
 from econe.domain.image_book import ImageBook
 from econe.domain.keyring import Keyring
-from econe.domain.ports import ANY_ENGINE, Capabilities, Consoles, KeyMaker
+from econe.domain.ports import ANY_ENGINE, Capabilities, Consoles, KeyMaker, Screens
 from econe.domain.sizes import CATALOGUE, Size
 
 
@@ -25,6 +25,8 @@ class Cloud:
     key_maker: KeyMaker
     page_key: Hidden[bytes]
     """Proves that a NextToken is one of ours. The same after a restart."""
+    screens: Screens | None = None
+    """Asked only once a request's transaction is over (Handler.asks)."""
     endpoint: str = ""
     """The region's endpoint as DescribeRegions says it: host name and port."""
     sizes: Mapping[str, Size] = field(default_factory=lambda: CATALOGUE)

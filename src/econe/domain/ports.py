@@ -299,6 +299,27 @@ class Consoles(Protocol):
         """The last 64 KiB and when they were last added to; None before there is any."""
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Rows of pixels from the top, each pixel three bytes: red, green, blue."""
+
+    width: int
+    height: int
+    rgb: bytes
+
+
+class Screens(Protocol):
+    """What guests show on their screens, asked of the emulator itself.
+
+    The one port that requests call although it asks an engine: after their transaction, in
+    threads of their own, and for a few seconds at most (decision 30). Raises EngineBusy and
+    EngineRefused.
+    """
+
+    def picture(self, instance_id: str, *, wake: bool = False) -> Picture:
+        """As it is now. `wake` presses a key first, for a guest that has blanked its screen."""
+
+
 # --- keys --------------------------------------------------------------------------------
 
 
@@ -715,6 +736,10 @@ class Engine(Protocol):
     def networks(self) -> Networks: ...
     @property
     def consoles(self) -> Consoles: ...
+    @property
+    def screens(self) -> Screens | None:
+        """Of an engine whose machines have a screen that it can read."""
+
     @property
     def images(self) -> Images | None:
         """Of an engine that keeps images itself."""

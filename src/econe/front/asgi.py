@@ -25,7 +25,7 @@ from econe.front.messages import (
     new_request_id,
     refused,
 )
-from econe.front.pipeline import Pipeline
+from econe.front.pipeline import Exchange, Pipeline
 from econe.front.staged import StagedFiles
 from econe.front.uploads import Uploads, is_upload
 from econe.front.workers import Workers
@@ -35,6 +35,10 @@ from econe.settings import Server as ServerSettings
 AT_ONCE_BYTES: Final = 8192
 """Requests up to this size are read on the event loop itself, which takes about 0.1 ms and may be
 all that there is to do; larger ones in a thread."""
+ASKERS: Final = 4
+"""Threads of those who wait for an engine."""
+MOST_ASKING: Final = 32
+"""Requests that wait for an engine at once."""
 METHODS: Final = frozenset({"GET", "POST"})
 
 
@@ -65,12 +69,15 @@ class Application:
         self._workers = Workers(server.threads, "request")
         self._writers = Workers(server.threads, "write")
         """Apart from readers, which shall not wait behind those who wait for the one writer."""
+        self._askers = Workers(ASKERS, "ask")
+        self._asking = 0
         self._uploads = Uploads(pipeline, vault, server, images)
         self._staged = None if staged is None else StagedFiles(staged)
 
     def close(self) -> None:
         self._workers.close()
         self._writers.close()
+        self._askers.close()
         self._uploads.close()
         if self._staged is not None:
             self._staged.close()
@@ -119,12 +126,28 @@ class Application:
                 "RequestTimeout", "The request's body did not arrive in time", 408, hang_up=True
             )
         if len(incoming.query) + len(incoming.body) > AT_ONCE_BYTES:
-            return await self._workers.do(self._pipeline.answer, incoming)
-        arrived = self._pipeline.arrive(incoming)
+            arrived = await self._workers.do(self._pipeline.arrive, incoming)
+        else:
+            arrived = self._pipeline.arrive(incoming)
         if isinstance(arrived, Answer):
             return arrived
+        if self._pipeline.asks(arrived):
+            return await self._ask(arrived)
         workers = self._writers if self._pipeline.may_wait(arrived) else self._workers
         return await workers.do(self._pipeline.finish, arrived)
+
+    async def _ask(self, arrived: Exchange) -> Answer:
+        """A machine that does not answer costs seconds: few wait for one, and nobody behind them
+        who asks for something else."""
+        if self._asking >= MOST_ASKING:
+            return refused(
+                "RequestLimitExceeded", "Too many wait for an answer of this kind; try again", 503
+            )
+        self._asking += 1
+        try:
+            return await self._askers.do(self._pipeline.finish, arrived)
+        finally:
+            self._asking -= 1
 
     def _say_health(self, method: str) -> Answer:
         if method not in ("GET", "HEAD"):

@@ -1,7 +1,7 @@
 """What happens to a request, as one list of steps.
 
 Each step is a small function over one Exchange, which it fills in. A step refuses by raising
-Refusal (of the protocol) or Fault (of the domain). The steps stand in three groups, because of
+Refusal (of the protocol) or Fault (of the domain). The steps stand in groups, because of
 the database:
 
 - ARRIVE needs none, so that what strangers send costs no transaction before it looks signed, and
@@ -14,7 +14,10 @@ the database:
 There is no step that asks whether an account may use an action: every account may use every one,
 on what is its own. Handlers see to that by `ctx.account`.
 
-Runs in a pool of threads; nothing here waits for the network or for an engine.
+- ASK is for the few actions that show what only the engine knows (decision 30): the transaction
+  is over by then, and such requests have threads of their own.
+
+Runs in a pool of threads; but for ASK nothing here waits for the network or for an engine.
 """
 
 import hashlib
@@ -220,6 +223,11 @@ def perform(exchange: Exchange) -> None:
         exchange.said = exchange.handler.call(context, exchange.asked)
 
 
+def ask(exchange: Exchange) -> None:
+    assert exchange.handler.asks is not None
+    exchange.said = exchange.handler.asks(exchange.door.cloud, dict(exchange.said))
+
+
 def refuse_dry_run(exchange: Exchange) -> None:
     if exchange.dry:
         exchange.tx.undo()
@@ -268,6 +276,8 @@ Step = Callable[[Exchange], None]
 ARRIVE: Final[tuple[Step, ...]] = (read_parameters, check_time, remind)
 PROVE: Final[tuple[Step, ...]] = (authenticate, find_action, parse, check)
 DO: Final[tuple[Step, ...]] = (recall, perform, refuse_dry_run, render, remember)
+PREPARE: Final[tuple[Step, ...]] = (perform, refuse_dry_run)
+ASK: Final[tuple[Step, ...]] = (ask, render)
 
 
 # --- walking them ------------------------------------------------------------------------
@@ -299,6 +309,12 @@ class Pipeline:
         assert exchange.parameters is not None
         handler = self._door.handlers.get(exchange.parameters.action)
         return handler is not None and handler.writes
+
+    def asks(self, exchange: Exchange) -> bool:
+        """Whether the rest of it has to wait for an engine: seconds, at worst."""
+        assert exchange.parameters is not None
+        handler = self._door.handlers.get(exchange.parameters.action)
+        return handler is not None and handler.asks is not None
 
     def finish(self, exchange: Exchange) -> Answer:
         """The rest of it: milliseconds, in a thread of its own."""
@@ -338,9 +354,11 @@ class Pipeline:
         with self._door.store.reading() as exchange.tx:
             _walk(PROVE, exchange)
             if not exchange.handler.writes:
-                _walk(DO, exchange)
-                return
-        self._write(exchange)
+                _walk(PREPARE if exchange.handler.asks else DO, exchange)
+        if exchange.handler.asks:
+            _walk(ASK, exchange)
+        elif exchange.handler.writes:
+            self._write(exchange)
 
     def _prove(self, exchange: Exchange) -> None:
         self._arrive(exchange)

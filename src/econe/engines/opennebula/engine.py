@@ -69,6 +69,7 @@ class OpennebulaEngine:
         self.disks = NoDisks()
         self.networks = OpennebulaNetworks()
         self.images = None
+        self.screens = None
         self.estate = None
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None

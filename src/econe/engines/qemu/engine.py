@@ -11,6 +11,7 @@ from econe.engines.qemu.disks import QemuDisks
 from econe.engines.qemu.launcher import Host
 from econe.engines.qemu.machines import QemuMachines
 from econe.engines.qemu.nic import Wiring
+from econe.engines.qemu.screens import QemuScreens
 from econe.settings import Qemu
 
 
@@ -28,6 +29,7 @@ class QemuEngine:
         self._disks = QemuDisks(self._volumes, vault)
         host = Host(self._accelerator, own_users)
         self._machines = QemuMachines(self._instances, settings, host, self._disks, networks)
+        self._screens = QemuScreens(self._instances, self._machines.watching)
         self._consoles = QemuConsoles(self._instances, settings.console_keep_kib)
 
     @property
@@ -57,6 +59,10 @@ class QemuEngine:
     @property
     def consoles(self) -> QemuConsoles:
         return self._consoles
+
+    @property
+    def screens(self) -> QemuScreens:
+        return self._screens
 
     @property
     def images(self) -> None:

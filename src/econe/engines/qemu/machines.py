@@ -134,7 +134,7 @@ class QemuMachines:
                 raise EngineBusy(f"{instance_id} has a QEMU that does not answer")
             if self._phase_of(place, status) is not Phase.RUNNING:
                 return
-            self._watching().reboot(instance_id)
+            self.watching().reboot(instance_id)
 
     def destroy(self, instance_id: str) -> None:
         with self._turn(instance_id) as place:
@@ -168,8 +168,8 @@ class QemuMachines:
             else:
                 seen[place.id] = Seen(Phase.DEFINED, place.id)
         alive = {id_: place.monitor for id_, (place, live) in powered.items() if live}
-        self._watching().attach(alive, LOOK_S)
-        self._watching().follow(live for _, live in powered.values() if live)
+        self.watching().attach(alive, LOOK_S)
+        self.watching().follow(live for _, live in powered.values() if live)
         for id_, (place, live) in powered.items():
             seen[id_] = self._seen(place, lives=live is not None)
         return seen
@@ -179,7 +179,7 @@ class QemuMachines:
     def tidy(self) -> None:
         """Let guests run on that a full disk had halted, when there is room again."""
         for place in places(self._instances):
-            if self._watching().status(place.id) == "io-error" and self._has_room():
+            if self.watching().status(place.id) == "io-error" and self._has_room():
                 _log.info("a guest that a full disk had halted goes on instance=%s", place.id)
                 with contextlib.suppress(EngineBusy, EngineRefused):
                     self._ask(place, "cont")
@@ -189,7 +189,8 @@ class QemuMachines:
 
     # --- what is there ---------------------------------------------------------------------
 
-    def _watching(self) -> Monitors:
+    def watching(self) -> Monitors:
+        """The connections to all QEMUs. Raises EngineBusy while there are none."""
         if self._monitors is None:
             raise EngineBusy("the engine is not open")
         return self._monitors
@@ -223,13 +224,13 @@ class QemuMachines:
         return found
 
     def _status_within(self, place: Place, seconds: float) -> str | None:
-        watching = self._watching()
+        watching = self.watching()
         watching.attach({place.id: place.monitor}, seconds)
         return watching.status(place.id)
 
     def _ask(self, place: Place, deed: str) -> None:
-        self._watching().attach({place.id: place.monitor}, LOOK_S)
-        self._watching().ask(place.id, deed)
+        self.watching().attach({place.id: place.monitor}, LOOK_S)
+        self.watching().ask(place.id, deed)
 
     def _seen(self, place: Place, *, lives: bool) -> Seen:
         turn = self._turns.get(place.id)
@@ -239,7 +240,7 @@ class QemuMachines:
                 return Seen(Phase.DEFINED, place.id)
             return Seen(Phase.DIED, place.id, why=_last_words(place))
         power = place.read_power()
-        status = self._watching().status(place.id)
+        status = self.watching().status(place.id)
         if in_work and status in {None, "prelaunch"}:
             return Seen(Phase.DEFINED, place.id)
         # One that does not answer is not off. What is wrong with it, nobody can say from here.
@@ -303,7 +304,7 @@ class QemuMachines:
         process = self._process(place)
         if process is not None:
             self._end(place, process)
-        self._watching().let_go(place.id)
+        self.watching().let_go(place.id)
         if not place.power.exists():
             return
         for nic in record.nics:
@@ -325,7 +326,7 @@ class QemuMachines:
 
     def _quit(self, place: Place) -> bool:
         try:
-            self._watching().ask(place.id, "quit", within_s=1.0)
+            self.watching().ask(place.id, "quit", within_s=1.0)
         except (EngineBusy, EngineRefused):
             return False
         return True

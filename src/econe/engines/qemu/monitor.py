@@ -48,6 +48,7 @@ class _Watch:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when nothing is said or heard any more."""
     hurry: asyncio.Task[None] | None = None
+    talking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Monitors:
@@ -103,6 +104,18 @@ class Monitors:
         """Execute a QMP command. Raises EngineBusy if nobody answers, EngineRefused if QEMU
         says no."""
         return self._run(self._ask(name, command, arguments, within_s), within_s + ASK_S)
+
+    def talk(
+        self,
+        name: str,
+        path: Path,
+        conversation: Callable[[QMPClient], Coroutine[Any, Any, T]],
+        within_s: float,
+    ) -> T:
+        """Several commands that belong together; nobody else talks meanwhile, which is what files
+        need that are handed over. All of it, the connecting too, takes `within_s` seconds at most.
+        Raises as ask() does."""
+        return self._run(self._talk(name, path, conversation, within_s), within_s + ASK_S)
 
     def let_go(self, name: str) -> None:
         """Forget the connection: its QEMU is gone, and the next of that name is another."""
@@ -239,6 +252,28 @@ class Monitors:
             return await _execute(watch.client, command, dict(arguments), within_s)
         except ExecuteError as error:
             raise EngineRefused("The emulator refused.", f"{name}: {command}: {error}") from error
+        except (QMPError, TimeoutError) as error:
+            raise EngineBusy(f"the monitor of {name} does not answer: {error!r}") from error
+
+    async def _talk(
+        self,
+        name: str,
+        path: Path,
+        conversation: Callable[[QMPClient], Coroutine[Any, Any, T]],
+        within_s: float,
+    ) -> T:
+        try:
+            async with asyncio.timeout(within_s):
+                if name not in self._watches:
+                    await asyncio.shield(self._connect_once(name, path))
+                watch = self._watches.get(name)
+                if watch is None:
+                    raise EngineBusy(f"the monitor of {name} is not connected")
+                async with watch.talking:
+                    await _status(watch.client)  # one that hangs is handed no files
+                    return await conversation(watch.client)
+        except ExecuteError as error:
+            raise EngineRefused("The emulator refused.", f"{name}: {error}") from error
         except (QMPError, TimeoutError) as error:
             raise EngineBusy(f"the monitor of {name} does not answer: {error!r}") from error
 

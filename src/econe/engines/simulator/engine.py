@@ -4,9 +4,11 @@ is held to them by the same suite (tests/contract)."""
 import threading
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Final
 
 from econe.domain.ports import (
     Capabilities,
+    EngineBusy,
     EngineRefused,
     Estate,
     Images,
@@ -14,10 +16,14 @@ from econe.domain.ports import (
     NetworkSpec,
     NicSpec,
     Phase,
+    Picture,
     Poke,
     Seen,
 )
 from econe.engines.simulator.world import World
+
+TEXT_MODE: Final = (720, 400)
+"""Pixels of a PC's screen before anything was drawn on it."""
 
 
 class Simulator:
@@ -37,6 +43,7 @@ class Simulator:
         self.disks = SimulatedDisks(self.world)
         self.networks = SimulatedNetworks(self.world)
         self.consoles = SimulatedConsoles(self.world)
+        self.screens = SimulatedScreens(self.world)
         self.images: Images | None = None
         self.estate: Estate | None = None
 
@@ -174,3 +181,18 @@ class SimulatedConsoles:
         with self._world.lock:
             console = self._world.consoles.get(instance_id)
             return (bytes(console.text), console.at) if console else None
+
+
+class SimulatedScreens:
+    """What the screen of a machine without an operating system shows: nothing."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def picture(self, instance_id: str, *, wake: bool = False) -> Picture:
+        with self._world.script.call("screens.picture"), self._world.lock:
+            machine = self._world.machines.get(instance_id)
+            if machine is None or machine.phase is not Phase.RUNNING:
+                raise EngineBusy(f"{instance_id} is off")
+            machine.woken += wake
+            return Picture(TEXT_MODE[0], TEXT_MODE[1], bytes(3 * TEXT_MODE[0] * TEXT_MODE[1]))

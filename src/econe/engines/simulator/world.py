@@ -31,6 +31,8 @@ class Machine:
     why: str = ""
     deaf: bool = False
     """Its guest ignores the power button."""
+    woken: int = 0
+    """Keys that were pressed to wake its screen."""
     nics: tuple[SeenNic, ...] | None = None
     """Addresses that the engine gave it."""
 

@@ -1,0 +1,49 @@
+"""What a user sees of a guest from outside: its screen, its console, how it is."""
+
+import base64
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+from PIL import Image
+from tests.e2e.guest import Guest
+from tests.e2e.server import Account
+from tests.support.eventually import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.root]
+
+
+@pytest.fixture(scope="module")
+def guest(helen: Account, tiny: str, key: Path) -> Guest:
+    id_ = helen.launch(tiny, KeyName="mykey")
+    helen.until(id_, "running")
+    return helen.guest(id_, key).until_there()
+
+
+def screen(account: Account, id_: str, **asked: bool) -> Image.Image:
+    told = account.ec2.get_console_screenshot(InstanceId=id_, **asked)
+    assert told["InstanceId"] == id_
+    image = Image.open(BytesIO(base64.b64decode(told["ImageData"])))
+    assert image.format == "JPEG"
+    return image.convert("L")
+
+
+def test_the_screenshot_is_the_guests_screen_as_it_is_now(helen: Account, guest: Guest):
+    guest.run("echo -e '\\033[?25l\\033[2J' >/dev/tty1")  # empty, without a cursor
+    eventually(lambda: max(screen(helen, guest.id).tobytes()) < 64, within_s=10)
+    guest.run(
+        "for n in 1 2 3 4 5 6 7 8; do echo HHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHH; done >/dev/tty1"
+    )
+    lit = eventually(
+        lambda: sum(p > 96 for p in screen(helen, guest.id, WakeUp=True).tobytes()), within_s=10
+    )
+    assert lit > 8 * 35 * 8  # at least so many pixels of so many letters
+
+
+def test_a_stopped_instance_has_no_screen(helen: Account, guest: Guest):
+    helen.ec2.stop_instances(InstanceIds=[guest.id])
+    for _ in range(2):
+        with pytest.raises(ClientError, match="IncorrectInstanceState"):
+            helen.ec2.get_console_screenshot(InstanceId=guest.id)
+        helen.until(guest.id, "stopped")
