@@ -9,6 +9,8 @@ from lxml import etree
 
 from econe.engines.opennebula.directory import read_users
 from econe.engines.opennebula.documents import read_networks, read_templates
+from econe.engines.opennebula.vms import read_pool
+from econe.engines.opennebula.xmltree import parse
 
 PERMISSIONS = (
     "<PERMISSIONS><OWNER_U>1</OWNER_U><GROUP_U>0</GROUP_U><OTHER_U>0</OTHER_U></PERMISSIONS>"
@@ -26,6 +28,8 @@ FORGERIES = [
     "<VMTEMPLATE><ID>9</ID><UID>0</UID><GID>0</GID><NAME>x</NAME></VMTEMPLATE>",
     "<VNET><ID>9</ID><UID>0</UID><GID>0</GID><NAME>x</NAME></VNET>",
     "<QUOTAS><ID>2</ID></QUOTAS>",
+    "<STATE>6</STATE><LCM_STATE>0</LCM_STATE>",
+    "<VM><ID>9</ID><UID>0</UID><NAME>x</NAME><STATE>6</STATE><LCM_STATE>0</LCM_STATE></VM>",
     "<!-- comment --><?instruction?>",
 ]
 
@@ -60,6 +64,13 @@ NETWORK = (
     "<NAME>hers</NAME>" + PERMISSIONS + "<CLUSTERS/><TEMPLATE>{}</TEMPLATE><AR_POOL/></VNET>"
 )
 
+MACHINE = (
+    "<VM><ID>3</ID><UID>3</UID><GID>100</GID><UNAME>mallory</UNAME><GNAME>users</GNAME>"
+    "<NAME>hers</NAME>" + PERMISSIONS + "<STATE>3</STATE><LCM_STATE>3</LCM_STATE>"
+    "<MONITORING/><TEMPLATE><NIC><NIC_ID>0</NIC_ID><IP>10.0.0.3</IP></NIC>{}</TEMPLATE>"
+    "<USER_TEMPLATE/><HISTORY_RECORDS/></VM>"
+)
+
 everywhere = pytest.mark.parametrize("place", [out_of_the_template, inside_the_template])
 every_forgery = pytest.mark.parametrize("forgery", FORGERIES)
 
@@ -83,6 +94,15 @@ def test_a_template_is_nobody_elses(place, forgery):
     )
     assert (template.id, template.uid, template.gid, template.name) == (3, 3, 100, "hers")
     assert template.usable_by == {"owner"}
+
+
+@everywhere
+@every_forgery
+def test_a_machine_is_nobody_elses(place, forgery):
+    root = parse(f"<VM_POOL>{kept(MACHINE, place(forgery))}</VM_POOL>".encode())
+    (vm,) = read_pool(root)
+    assert (vm.number, vm.uid, vm.name, vm.state_name) == (3, "3", "hers", "RUNNING")
+    assert [nic.private_ip for nic in vm.nics()] == ["10.0.0.3"]
 
 
 @everywhere

@@ -186,38 +186,6 @@ def may(action: str, state: int, lcm_state: int) -> bool:
     return state_name(state, lcm_state) in ALLOWED[action]
 
 
-def may_terminate(state: int, lcm_state: int) -> bool:
-    return may("terminate", state, lcm_state)
-
-
-def may_terminate_hard(state: int, lcm_state: int) -> bool:
-    return may("terminate-hard", state, lcm_state)
-
-
-def may_poweroff(state: int, lcm_state: int) -> bool:
-    return may("poweroff", state, lcm_state)
-
-
-def may_poweroff_hard(state: int, lcm_state: int) -> bool:
-    return may("poweroff-hard", state, lcm_state)
-
-
-def may_resume(state: int, lcm_state: int) -> bool:
-    return may("resume", state, lcm_state)
-
-
-def may_reboot(state: int, lcm_state: int) -> bool:
-    return may("reboot", state, lcm_state)
-
-
-def may_hold(state: int, lcm_state: int) -> bool:
-    return may("hold", state, lcm_state)
-
-
-def may_release(state: int, lcm_state: int) -> bool:
-    return may("release", state, lcm_state)
-
-
 class ImageStanding(StrEnum):
     """What a state of an image means for us."""
 
