@@ -209,10 +209,10 @@ def _finish(world: "World", machine: Machine, *, hold: bool) -> Machine:
         machine.become(State.CLONING)
     world.machines[machine.id] = machine
     taken = capacity.usage(machine.template, capacity.disk_mb(machine))
-    capacity.use(world, machine, "VM", None, taken)
+    capacity.charge(world, machine, "VM", None, taken)
     for disk in machine.disks():
         if "IMAGE_ID" in disk:
-            capacity.use(world, machine, "IMAGE", int(disk["IMAGE_ID"]), {"RVMS": 1})
+            capacity.charge(world, machine, "IMAGE", int(disk["IMAGE_ID"]), {"RVMS": 1})
     if machine.state == State.CLONING:
         _look_at_images(world, machine)
     world.life.born(machine)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from tests.support.oned.errors import unauthorized
 from tests.support.oned.machine import Lcm, Machine, State
+from tests.support.oned.objects import Owned
 from tests.support.oned.quotas import Usage
 from tests.support.oned.rights import Caller
 from tests.support.oned.templates import Template
@@ -48,22 +49,33 @@ def usage(template: Template, disk_mb: float) -> dict[str, float]:
     }
 
 
-def check(world: "World", caller: Caller, section: str, number: int | None, more: Usage) -> None:
-    """Raises Refused as soon as one limit would be passed; admins have none."""
+def exceeded(
+    world: "World", caller: Caller, section: str, number: int | None, more: Usage
+) -> str | None:
+    """What oned says of the first limit that would be passed; admins have none."""
     if caller.is_admin:
-        return
+        return None
     owners = (("user", world.users[caller.uid]), ("group", world.groups.get(caller.gid)))
     for whose, owner in owners:
-        if owner is None:
-            continue
-        over = owner.quotas.exceeded(section, number, more)
-        if over is not None:
-            raise unauthorized(caller.uid, over.text(whose, owner.id))
+        over = owner.quotas.exceeded(section, number, more) if owner is not None else None
+        if owner is not None and over is not None:
+            return over.text(whose, owner.id)
+    return None
 
 
-def use(world: "World", machine: Machine, section: str, number: int | None, more: Usage) -> None:
-    for owner in (world.users[machine.uid], world.groups[machine.gid]):
-        owner.quotas.use(section, number, more)
+def check(world: "World", caller: Caller, section: str, number: int | None, more: Usage) -> None:
+    """Raises Refused as soon as one limit would be passed."""
+    text = exceeded(world, caller, section, number, more)
+    if text is not None:
+        raise unauthorized(caller.uid, text)
+
+
+def charge(world: "World", thing: Owned, section: str, number: int | None, more: Usage) -> None:
+    """To the owner and the group of what uses it; oneadmin and his group are not counted."""
+    if thing.uid in world.users and thing.uid != 0:
+        world.users[thing.uid].quotas.use(section, number, more)
+    if thing.gid in world.groups and thing.gid != 0:
+        world.groups[thing.gid].quotas.use(section, number, more)
 
 
 def is_charged_as_running(machine: Machine) -> bool:
@@ -79,11 +91,11 @@ def running_share(machine: Machine) -> dict[str, float]:
 
 def stopped(world: "World", machine: Machine) -> None:
     back = {name: -amount for name, amount in running_share(machine).items()}
-    use(world, machine, "VM", None, back)
+    charge(world, machine, "VM", None, back)
 
 
 def started(world: "World", machine: Machine) -> None:
-    use(world, machine, "VM", None, running_share(machine))
+    charge(world, machine, "VM", None, running_share(machine))
 
 
 def gone(world: "World", machine: Machine, *, running: bool) -> None:
@@ -91,10 +103,10 @@ def gone(world: "World", machine: Machine, *, running: bool) -> None:
     for name in list(taken):
         if name.startswith("RUNNING_") and not running:
             del taken[name]
-    use(world, machine, "VM", None, {name: -amount for name, amount in taken.items()})
+    charge(world, machine, "VM", None, {name: -amount for name, amount in taken.items()})
     for disk in machine.disks():
         if "IMAGE_ID" in disk:
-            use(world, machine, "IMAGE", int(disk["IMAGE_ID"]), {"RVMS": -1})
+            charge(world, machine, "IMAGE", int(disk["IMAGE_ID"]), {"RVMS": -1})
 
 
 def drop_system_snapshots(world: "World", machine: Machine) -> None:
@@ -102,7 +114,7 @@ def drop_system_snapshots(world: "World", machine: Machine) -> None:
     for snapshot in machine.template.drop("SNAPSHOT"):
         assert isinstance(snapshot, dict)
         back = {"SYSTEM_DISK_SIZE": -float(snapshot["SYSTEM_DISK_SIZE"])}
-        use(world, machine, "VM", None, back)
+        charge(world, machine, "VM", None, back)
 
 
 def disk_mb(machine: Machine) -> float:

@@ -1,8 +1,9 @@
 """The datastore's driver: how large a source is, and the copy of it.
 
-Read from remotes/libfs.sh, downloader.sh and fs/cp of 7.0.2. Of an http source the driver reads
-the head twice (a GET that it drops after 64 KiB), asks HEAD for the length if it is no qcow2, and
-later downloads it whole. The stand-in asks the same, keeps nothing, and remembers the digest.
+Read from remotes/libfs.sh, downloader.sh and fs/cp of 7.0.2, and watched at a real oned: of an
+http source the driver reads the head twice (a GET that it drops after 64 KiB); unless that is a
+qcow2 it reads the head once more and asks HEAD for the length. To copy, it reads the head again,
+then all. The stand-in asks the same, keeps nothing, and remembers the digest.
 """
 
 import hashlib
@@ -131,21 +132,22 @@ class Copies:
         kept = hashlib.sha256()
         asked = hashlib.new((wanted or "md5").lower(), usedforsecurity=False)
         first = b""
-        problem = ""
+        is_whole = True
         try:
             for chunk in chunks:
                 first = first or chunk[:4]
                 kept.update(chunk)
                 asked.update(chunk)
         except (OSError, http.client.HTTPException):
-            problem = "Error copying"
-        if not problem and wanted and asked.hexdigest() != image.template.get(wanted):
-            problem = "Hash does not match"
+            is_whole = False
+        if wanted and asked.hexdigest() != image.template.get(wanted):
+            is_whole = False
         with self._world.lock:
-            if problem:
-                self._world.image_life.not_copied(
-                    image.id, f"Error copying {image.path} to {image.id}: {problem}"
-                )
+            if not is_whole:
+                # A wrong checksum is told in no other words than a failed download.
+                where = self._world.image_life.place_of(image)
+                text = f"Error copying {image.path} to {where}"
+                self._world.image_life.not_copied(image.id, text)
                 return
             self.digests[image.id] = kept.hexdigest()
             format_seen = "qcow2" if first == b"QFI\xfb" else "raw"
@@ -167,14 +169,14 @@ def _virtual_size(head: bytes) -> int:
 
 def _remote_size(url: str) -> int:
     try:
-        head = b""
-        for _ in range(2):
-            with _OPENER.open(url, timeout=60) as answer:
-                head = answer.read(_HEAD)
+        _remote_head(url)
+        virtual = _virtual_size(_remote_head(url))
+        if not virtual:
+            _remote_head(url)
     except (OSError, http.client.HTTPException) as error:
         # The script asks whether the URL is a readable file, which it never is.
         raise _no_size(f"cannot access '{url}' (Permission denied)") from error
-    if virtual := _virtual_size(head):
+    if virtual:
         return virtual
     request = urllib.request.Request(url, method="HEAD")
     try:
@@ -187,7 +189,14 @@ def _remote_size(url: str) -> int:
     return int(length)
 
 
+def _remote_head(url: str) -> bytes:
+    with _OPENER.open(url, timeout=60) as answer:
+        head: bytes = answer.read(_HEAD)
+        return head
+
+
 def _download(url: str) -> Iterator[bytes]:
+    _remote_head(url)
     with _OPENER.open(url, timeout=60) as answer:
         expected = answer.headers.get("Content-Length")
         got = 0

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from tests.support.oned import capacity
 from tests.support.oned.errors import ACTION, ALLOCATE, INTERNAL, Refused
 from tests.support.oned.images import Image, ImageState
 from tests.support.oned.machine import State
-from tests.support.oned.objects import Group, User
 from tests.support.oned.templates import Template
 
 if TYPE_CHECKING:
@@ -50,15 +50,11 @@ class ImageLife:
         self._world.images[image.id] = image
         datastore = self._world.datastores[image.datastore_id]
         datastore.images.append(image.id)
-        self._charge(image, 1)
+        self.charge(image, 1)
 
-    def _charge(self, image: Image, sign: int) -> None:
+    def charge(self, image: Image, sign: int) -> None:
         more = {"IMAGES": sign, "SIZE": sign * image.size_mb}
-        for owner in self._owners(image):
-            owner.quotas.use("DATASTORE", image.datastore_id, more)
-
-    def _owners(self, image: Image) -> list[User | Group]:
-        return [self._world.users[image.uid], self._world.groups[image.gid]]
+        capacity.charge(self._world, image, "DATASTORE", image.datastore_id, more)
 
     def begin_copy(self, image: Image) -> None:
         """The driver's work: a copy of PATH, or an empty file."""
@@ -73,19 +69,23 @@ class ImageLife:
             if outcome.fails:
                 # The message as the driver framework wraps what a script prints (335).
                 text = f"ERROR MESSAGE --8<------{outcome.text}ERROR MESSAGE ------>8--"
-                self.not_copied(image.id, f"Error copying image in the datastore: {text}")
+                self.not_copied(image.id, text)
                 return
             datastore = self._world.datastores[image.datastore_id]
             self._world.copies.start(image, datastore)
 
         self._world.agenda.after(wait, end)
 
+    @staticmethod
+    def place_of(image: Image) -> str:
+        """Where the copy lies; oned takes a hash for the name."""
+        return f"/var/lib/one//datastores/{image.datastore_id}/{image.id:032x}"
+
     def copied(self, image_id: int, source: str | None, format_seen: str) -> None:
         image = self._world.images.get(image_id)
         if image is None or image.state not in _COPIED:
             return
-        where = f"/var/lib/one//datastores/{image.datastore_id}/{image_id:032x}"
-        image.source = source or where
+        image.source = source or self.place_of(image)
         datastore = self._world.datastores[image.datastore_id]
         seen = "dummy_format" if datastore.ds_mad == "dummy" else format_seen or "raw"
         image.format = image.format or seen
@@ -97,7 +97,7 @@ class ImageLife:
         if image is None or image.state not in _COPIED:
             return
         stamp = log_time(self._world.clock.now())
-        image.template.set("ERROR", f"{stamp} : {text}")
+        image.template.set("ERROR", f"{stamp} : Error copying image in the datastore: {text}")
         image.become(ImageState.ERROR)
         self._tell_waiting(image)
 
@@ -167,7 +167,7 @@ class ImageLife:
         if self._world.images.pop(image.id, None) is None:
             return
         self._world.datastores[image.datastore_id].images.remove(image.id)
-        self._charge(image, -1)
+        self.charge(image, -1)
 
     def begin_clone(self, image: Image, original: Image) -> None:
         if original.state == ImageState.READY:

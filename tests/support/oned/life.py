@@ -131,7 +131,10 @@ class Life:
 
     def _boot_ended(self, machine: Machine, outcome: Outcome) -> None:
         if outcome.fails:
-            self.say_error(machine, outcome.text or f"DEPLOY: {self._deploy_id(machine)}")
+            restored = machine.lcm in (Lcm.BOOT_SUSPENDED, Lcm.BOOT_STOPPED)
+            text = outcome.text or ("" if restored else f"DEPLOY: {self._deploy_id(machine)}")
+            if text:
+                self.say_error(machine, text)
             machine.become(*_BOOT_FAILED[machine.lcm])
             machine.record.running_end = self._now
             if machine.state != State.ACTIVE:
@@ -225,6 +228,8 @@ class Life:
             machine.lcm = _EPILOG_FAILED[machine.lcm]
             return
         machine.record.epilog_end = machine.record.end = self._now
+        if machine.lcm != Lcm.EPILOG_STOP:
+            nics.close_screen(machine)
         if machine.lcm == Lcm.EPILOG:
             self.done(machine)
             return
@@ -235,6 +240,7 @@ class Life:
     def done(self, machine: Machine) -> None:
         """Give back all it has; its row stays, with its disks and NICs."""
         running = capacity.is_charged_as_running(machine)
+        nics.close_screen(machine)
         nics.give_back_all(self._world, machine)
         for disk in machine.disks():
             if "IMAGE_ID" in disk:

@@ -67,6 +67,7 @@ class Lcm(IntEnum):
     PROLOG_RESUME_FAILURE = 49
     PROLOG_UNDEPLOY_FAILURE = 50
     DISK_SNAPSHOT_POWEROFF = 51
+    DISK_SNAPSHOT_SUSPENDED = 54
     DISK_SNAPSHOT = 57
     DISK_SNAPSHOT_DELETE = 59
     HOTPLUG_NIC_POWEROFF = 65
@@ -170,7 +171,7 @@ _SHORT_DISK = (
     "LN_TARGET",
     "DISK_SNAPSHOT_TOTAL_SIZE",
 )
-_SHORT_NIC = ("IP", "MAC", "NETWORK", "NETWORK_ID", "NIC_ID", "SECURITY_GROUPS")
+_SHORT_NIC = ("MAC", "NETWORK", "NETWORK_ID", "NIC_ID", "SECURITY_GROUPS")
 _SHORT_USER = (
     "LABELS",
     "ERROR",
@@ -279,7 +280,8 @@ class Machine(Owned):
             f"<{name}>{self.template.get(name)}</{name}>" for name in ("CPU", "MEMORY", "VCPU")
         )
         disks = "".join(_picked("DISK", disk, _SHORT_DISK) for disk in self.disks())
-        nics = "".join(_picked("NIC", nic, _SHORT_NIC) for nic in self.nics() + self.aliases())
+        every = self.nics() + self.aliases()
+        nics = "".join(_picked("NIC", nic, ("IP", *_SHORT_NIC)) for nic in every)
         graphics = self.template.vector("GRAPHICS")
         screen = vector_xml("GRAPHICS", graphics) if graphics is not None else ""
         records = "<HISTORY_RECORDS/>"
@@ -308,5 +310,6 @@ class Machine(Owned):
 
 
 def _picked(tag: str, vector: Vector, names: tuple[str, ...]) -> str:
-    inner = "".join(f"<{name}>{cdata(vector[name])}</{name}>" for name in names if name in vector)
+    """All of the names, empty where there is no such value."""
+    inner = "".join(f"<{name}>{cdata(vector.get(name, ''))}</{name}>" for name in names)
     return f"<{tag}>{inner}</{tag}>"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.support.oned import allocation, capacity
-from tests.support.oned.errors import wrong_state
+from tests.support.oned.errors import ACTION, Refused, wrong_state
 from tests.support.oned.machine import Action, Actor, Lcm, Machine, State
 from tests.support.oned.rights import Caller
 
@@ -131,7 +131,10 @@ def _resume(world: "World", machine: Machine, _name: str, caller: Caller, actor:
     if machine.is_in(Lcm.UNKNOWN):
         life.boot(machine, Lcm.BOOT_UNKNOWN)
         return
-    capacity.check(world, caller, "VM", None, capacity.running_share(machine))
+    over = capacity.exceeded(world, caller, "VM", None, capacity.running_share(machine))
+    if over is not None:
+        # Not 0x0200 as everywhere else (seen at a real oned).
+        raise Refused(ACTION, over)
     capacity.started(world, machine)
     if machine.state in (State.STOPPED, State.UNDEPLOYED):
         allocation.require(machine)

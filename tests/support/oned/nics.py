@@ -54,7 +54,7 @@ def lease(world: "World", machine: Machine, nic: Vector, network: Network, code:
     if network.parent is not None:
         nic["PARENT_NETWORK_ID"] = str(network.parent)
     else:
-        capacity.use(world, machine, "NETWORK", network.id, {"LEASES": 1})
+        capacity.charge(world, machine, "NETWORK", network.id, {"LEASES": 1})
 
 
 def add(
@@ -110,7 +110,7 @@ def give_back(world: "World", machine: Machine, nic: Vector) -> None:
     if network is None or not network.give_back(nic["IP"], machine.id):
         return
     if network.parent is None:
-        capacity.use(world, machine, "NETWORK", network.id, {"LEASES": -1})
+        capacity.charge(world, machine, "NETWORK", network.id, {"LEASES": -1})
 
 
 def give_back_all(world: "World", machine: Machine) -> None:
@@ -137,6 +137,13 @@ def apply_security_groups(world: "World", machine: Machine) -> None:
         for rule in group.template.vectors("RULE"):
             of_group = {"SECURITY_GROUP_ID": str(number), "SECURITY_GROUP_NAME": group.name}
             machine.template.add("SECURITY_GROUP_RULE", {**rule, **of_group})
+
+
+def close_screen(machine: Machine) -> None:
+    """The port goes back when the machine leaves its host for good."""
+    graphics = machine.template.vector("GRAPHICS")
+    if graphics is not None:
+        graphics.pop("PORT", None)
 
 
 def open_screen(machine: Machine) -> None:

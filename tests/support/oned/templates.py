@@ -31,11 +31,14 @@ class Template:
         self._values: dict[str, list[Value]] = values or {}
 
     @classmethod
-    def parse(cls, text: str, code: int = INTERNAL) -> Self:
-        """Raises Refused with `code`, as the methods differ in it."""
-        if text.lstrip().startswith("<"):
-            return cls(_read_xml(text, code))
-        return cls(_Reader(text, code).read())
+    def parse(cls, text: str, code: int = INTERNAL, before: str = "") -> Self:
+        """Raises Refused with `code` and a text that begins with `before`: methods differ."""
+        try:
+            if text.lstrip().startswith("<"):
+                return cls(_read_xml(text, code))
+            return cls(_Reader(text, code).read())
+        except Refused as refused:
+            raise Refused(code, f"{before}{refused.text}") from refused
 
     def copy(self) -> "Template":
         return Template(copy.deepcopy(self._values))
@@ -122,7 +125,7 @@ def _read_xml(text: str, code: int) -> dict[str, list[Value]]:
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise Refused(code, "Error parsing XML template") from error
+        raise Refused(code, "Parse error: XML Template malformed.") from error
     values: dict[str, list[Value]] = {}
     for child in root:
         value: Value = child.text or ""
@@ -141,8 +144,6 @@ class _Reader:
     def read(self) -> dict[str, list[Value]]:
         values: dict[str, list[Value]] = {}
         self._take(_SPACE)
-        if self._at == len(self._text):
-            raise self._wrong("VARIABLE")
         while self._at < len(self._text):
             name = self._name("VARIABLE")
             value: Value

@@ -187,6 +187,8 @@ class World:
             driver=driver,
             groups=[group],
         )
+        # For OneGate; a replacing update of the user's template loses it (383).
+        user.template.set("TOKEN_PASSWORD", secrets.token_hex(32))
         self.users[user.id] = user
         self.groups[group].users.append(user.id)
         return user

@@ -1,10 +1,10 @@
 """What every kind of object can: chmod, chown, rename, lock, unlock, update of its template."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
 from tests.support.oned.calls.finding import found
-from tests.support.oned.errors import ACTION, INTERNAL, Refused, missing
+from tests.support.oned.errors import ACTION, INTERNAL, XML_RPC_API, Refused, missing
 from tests.support.oned.names import checked_name
 from tests.support.oned.objects import Lock, Owned
 from tests.support.oned.protocol import Args
@@ -49,25 +49,25 @@ def change_owner(
     return number
 
 
-def rename(thing: Owned, args: Args, siblings: Iterable[Owned]) -> int:
+def rename(thing: Owned, args: Args, siblings: Mapping[int, Owned]) -> int:
     name = checked_name(args.text(1), ACTION)
-    for other in siblings:
+    for other in siblings.values():
         if other is not thing and other.name == name and other.uid == thing.uid:
-            raise Refused(ACTION, f'Name "{name}" already in use by {thing.kind} {other.id}')
+            text = f"{thing.word} cannot be renamed to {name} because it collides with {thing.word}"
+            raise Refused(ACTION, f"{text} {other.id}")
     thing.name = name
     return thing.id
 
 
 def lock(world: World, caller: Caller, pool: Mapping[int, T], kind: type[T], args: Args) -> int:
     number, level, test = args.integer(0), args.integer(1), args.yes(2, default=False)
-    op = {1: Op.MANAGE, 2: Op.MANAGE, 3: Op.ADMIN, 4: Op.ADMIN}.get(level)
-    if op is None:
+    if level not in (1, 2, 3, 4):
         raise Refused(ACTION, "Wrong lock level specified")
-    thing = found(world, caller, pool, kind, number, op, despite_lock=True)
+    thing = found(world, caller, pool, kind, number, Op.MANAGE, despite_lock=True)
     if test and thing.lock is not None:
-        raise Refused(ACTION, "Object is already locked.")
-    # one.*.lock takes 1 use, 2 manage, 3 admin, 4 all; the row keeps what AuthRequest compares.
-    thing.lock = Lock(level, caller.uid, world.now, caller.request)
+        raise Refused(ACTION, str(thing.lock.time))
+    # 1 use, 2 manage, 3 admin; 4, all, is kept as 1.
+    thing.lock = Lock(1 if level == 4 else level, caller.uid, world.now, caller.request)
     return number
 
 
@@ -80,10 +80,10 @@ def unlock(world: World, caller: Caller, pool: Mapping[int, T], kind: type[T], a
 
 def update(old: Template, args: Args, first: int = 1) -> Template:
     """The template after `update`: type 0 replaces, 1 merges. Raises Refused."""
-    given = Template.parse(args.text(first))
+    given = Template.parse(args.text(first), INTERNAL, "Cannot update template. ")
     kind = args.integer(first + 1, 0)
     if kind not in (0, 1):
-        raise Refused(INTERNAL, "Wrong update type")
+        raise Refused(XML_RPC_API, "Wrong update type")
     if kind == 0:
         return given
     merged = old.copy()

@@ -4,6 +4,7 @@ from tests.support.oned import capacity
 from tests.support.oned.calls import changing
 from tests.support.oned.calls.finding import found, page
 from tests.support.oned.errors import ACTION, ALLOCATE, INTERNAL, Refused, missing, unauthorized
+from tests.support.oned.image_life import STATE_NAMES
 from tests.support.oned.images import TYPES, Image, ImageState
 from tests.support.oned.names import check_free, checked_name
 from tests.support.oned.objects import Datastore
@@ -69,13 +70,12 @@ def _check_may(
 def _image(
     world: World, caller: Caller, template: Template, datastore: Datastore, size: int
 ) -> Image:
-    name = checked_name(template.get("NAME"), ALLOCATE, _BEFORE)
+    name = checked_name(template.get("NAME").rstrip(), ALLOCATE, _BEFORE)
     kind = template.get("TYPE").upper() or "OS"
     if kind not in TYPES:
-        raise Refused(ALLOCATE, f"{_BEFORE}Unknown type {kind}")
+        raise Refused(ALLOCATE, f"{_BEFORE}Unknown type ")
     check_free(name, caller.uid, world.images.values(), ALLOCATE, "IMAGE", _BEFORE)
     path, persistent = template.get("PATH"), template.get("PERSISTENT").upper()
-    seen = template.get("FORMAT") or template.get("DRIVER")
     kept = template.copy()
     for own in _OWN:
         kept.drop(own)
@@ -89,7 +89,7 @@ def _image(
         registered=world.now,
         path=path,
         # Given, it stands at once for an empty disk; of a copy the driver tells it at the end.
-        format="" if path else seen or "raw",
+        format="" if path else template.get("FORMAT") or "raw",
         fs=template.get("FS") or template.get("FSTYPE"),
         size_mb=size,
         datastore_id=datastore.id,
@@ -130,7 +130,8 @@ def update(world: World, caller: Caller, args: Args) -> Answer:
     image = image_for(world, caller, args.integer(0), Op.MANAGE)
     changed = changing.update(image.template, args)
     if not caller.is_admin and "SOURCE" in changed:
-        raise unauthorized(caller.uid, "Template includes a restricted attribute SOURCE")
+        text = "User Template includes a restricted attribute SOURCE"
+        raise Refused(INTERNAL, f"Cannot update template. {text}")
     image.template = changed
     return image.id
 
@@ -142,13 +143,20 @@ def chmod(world: World, caller: Caller, args: Args) -> Answer:
 
 @method("one.image.chown")
 def chown(world: World, caller: Caller, args: Args) -> Answer:
-    return changing.change_owner(world, caller, world.images, Image, args)
+    image = world.images.get(args.integer(0))
+    if image is None:
+        raise missing("image", args.integer(0))
+    world.image_life.charge(image, -1)
+    try:
+        return changing.change_owner(world, caller, world.images, Image, args)
+    finally:
+        world.image_life.charge(image, 1)
 
 
 @method("one.image.rename")
 def rename(world: World, caller: Caller, args: Args) -> Answer:
     image = image_for(world, caller, args.integer(0), Op.MANAGE)
-    return changing.rename(image, args, world.images.values())
+    return changing.rename(image, args, world.images)
 
 
 @method("one.image.lock")
@@ -176,7 +184,9 @@ def persistent(world: World, caller: Caller, args: Args) -> Answer:
     number, wanted = args.integer(0), args.yes(1)
     image = image_for(world, caller, number, Op.MANAGE)
     if image.machines:
-        text = f"Could not make image persistent: Image in use by {len(image.machines)} VMs"
+        state = STATE_NAMES[image.state]
+        word = "persistent" if wanted else "non-persistent"
+        text = f"Could not make image {word}: Image cannot be in state {state}."
         raise Refused(INTERNAL, text)
     image.persistent = wanted
     return number

@@ -25,6 +25,8 @@ def _given(caller: Caller, text: str, *tags: str) -> tuple[str, Vector]:
         vector = template.vector(tag)
         if vector is not None:
             return tag, vector
+    if len(tags) > 1:
+        raise Refused(ACTION, "Wrong format or missing NIC/NIC_ALIAS/PCI attribute")
     raise Refused(ACTION, f"Internal error parsing {tags[0]} attribute")
 
 
@@ -68,9 +70,9 @@ def attach(world: World, caller: Caller, args: Args) -> Answer:
     disk.setdefault("DEV_PREFIX", image.template.get("DEV_PREFIX", "sd") if image else "sd")
     disks.place_one(machine, disk, ACTION)
     disks.take(world, machine, disk, image, attach=True, code=ACTION)
-    capacity.use(world, machine, "VM", None, {"SYSTEM_DISK_SIZE": capacity.disk_share(disk)})
+    capacity.charge(world, machine, "VM", None, {"SYSTEM_DISK_SIZE": capacity.disk_share(disk)})
     if image is not None:
-        capacity.use(world, machine, "IMAGE", image.id, {"RVMS": 1})
+        capacity.charge(world, machine, "IMAGE", image.id, {"RVMS": 1})
     disk["ATTACH"] = "YES"
     machine.template.add("DISK", disk)
     states = (Lcm.HOTPLUG, Lcm.HOTPLUG_PROLOG_POWEROFF)
@@ -104,11 +106,11 @@ def _usable(world: World, caller: Caller, disk: Vector) -> Image | None:
 def _drop_disk(world: World, machine: Machine, disk: Vector) -> None:
     machine.template.remove_vector("DISK", disk)
     machine.snapshots.pop(int(disk["DISK_ID"]), None)
-    capacity.use(world, machine, "VM", None, {"SYSTEM_DISK_SIZE": -capacity.disk_share(disk)})
+    capacity.charge(world, machine, "VM", None, {"SYSTEM_DISK_SIZE": -capacity.disk_share(disk)})
     if "IMAGE_ID" in disk:
         image_id = int(disk["IMAGE_ID"])
         world.image_life.release(image_id, machine.id)
-        capacity.use(world, machine, "IMAGE", image_id, {"RVMS": -1})
+        capacity.charge(world, machine, "IMAGE", image_id, {"RVMS": -1})
 
 
 @method("one.vm.detach")
@@ -141,6 +143,9 @@ def attach_nic(world: World, caller: Caller, args: Args) -> Answer:
     tag, nic = _given(caller, args.text(1), "NIC", "NIC_ALIAS")
     _check_network(world, caller, nic)
     _check_plug(machine, f"Could not add a new NIC to VM {number}")
+    parents = [each["NAME"] for each in machine.nics()]
+    if tag == "NIC_ALIAS" and nic.get("PARENT") not in parents:
+        raise Refused(ACTION, "Alias not found.")
     network = nics.network_of(world, caller, nic, ACTION)
     nics.add(world, machine, tag, nic, network, ACTION)
     nic["ATTACH"] = "YES"
@@ -152,7 +157,8 @@ def attach_nic(world: World, caller: Caller, args: Args) -> Answer:
         nic.pop("ATTACH", None)
         if outcome.fails:
             nics.drop(world, now, nic)
-        else:
+        elif now.lcm == Lcm.HOTPLUG_NIC:
+            # While POWEROFF the context waits for the next boot (seen at a real oned).
             context.fill_network(world, now)
         _unplug(world, now)
 
@@ -187,7 +193,6 @@ def detach_nic(world: World, caller: Caller, args: Args) -> Answer:
         nic.pop("ATTACH", None)
         if not outcome.fails:
             nics.drop(world, now, nic)
-            context.fill_network(world, now)
         _unplug(world, now)
 
     world.life.driver(machine, "detach_nic", world.pace.hotplug_s, end)
@@ -286,24 +291,42 @@ def create_disk_snapshot(world: World, caller: Caller, args: Args) -> Answer:
         raise Refused(ACTION, "VM disk does not exist")
     if "IMAGE_ID" not in disk:
         raise Refused(ACTION, "Cannot make snapshots on volatile disks")
-    _check_plug(machine, f"Could not create a new snapshot for VM {number}")
+    suspended = machine.state == State.SUSPENDED
+    if not suspended:
+        _check_plug(machine, f"Could not create a new snapshot for VM {number}")
     kept = machine.snapshots.setdefault(disk_id, _no_snapshots(disk_id))
     snapshot_id = int(kept.get("NEXT_SNAPSHOT"))
     parents = [each for each in kept.vectors("SNAPSHOT") if each.get("ACTIVE") == "YES"]
     for each in parents:
         del each["ACTIVE"]
+        each["CHILDREN"] = ",".join([*filter(None, [each.get("CHILDREN")]), str(snapshot_id)])
     values = {"ACTIVE": "YES", "DATE": str(world.now), "ID": str(snapshot_id), "NAME": name}
     values["PARENT"] = parents[0]["ID"] if parents else "-1"
     kept.add("SNAPSHOT", {**values, "SIZE": disk["SIZE"]})
     kept.set("NEXT_SNAPSHOT", str(snapshot_id + 1))
     total = int(disk.get("DISK_SNAPSHOT_TOTAL_SIZE", "0")) + int(disk["SIZE"])
     disk["DISK_SNAPSHOT_TOTAL_SIZE"] = str(total)
-    capacity.use(world, machine, "VM", None, {"SYSTEM_DISK_SIZE": int(disk["SIZE"])})
+    capacity.charge(world, machine, "VM", None, {"SYSTEM_DISK_SIZE": int(disk["SIZE"])})
+    wait = world.pace.hotplug_s
+    if suspended:
+        _snapshot_suspended(world, machine, caller)
+        return snapshot_id
     states = (Lcm.DISK_SNAPSHOT, Lcm.DISK_SNAPSHOT_POWEROFF)
     _plug(world, machine, caller, Action.DISK_SNAPSHOT_CREATE, states)
-    wait = world.pace.hotplug_s
     world.life.driver(machine, "snapshot", wait, lambda now, _: _unplug(world, now))
     return snapshot_id
+
+
+def _snapshot_suspended(world: World, machine: Machine, caller: Caller) -> None:
+    machine.record.act(Action.DISK_SNAPSHOT_CREATE, actor(caller))
+    world.life.new_record(machine).act(Action.SUSPEND)
+    machine.become(State.ACTIVE, Lcm.DISK_SNAPSHOT_SUSPENDED)
+
+    def end(now: Machine, _: Outcome) -> None:
+        now.become(State.SUSPENDED)
+        now.record.running_end = world.now
+
+    world.life.driver(machine, "snapshot", world.pace.hotplug_s, end)
 
 
 def _no_snapshots(disk_id: int) -> Template:
@@ -332,7 +355,7 @@ def create_system_snapshot(world: World, caller: Caller, args: Args) -> Answer:
     }
     machine.template.add("SNAPSHOT", snapshot)
     more = float(snapshot["SYSTEM_DISK_SIZE"])
-    capacity.use(world, machine, "VM", None, {"SYSTEM_DISK_SIZE": more})
+    capacity.charge(world, machine, "VM", None, {"SYSTEM_DISK_SIZE": more})
     machine.become(State.ACTIVE, Lcm.HOTPLUG_SNAPSHOT)
     wait = world.pace.hotplug_s
     world.life.driver(machine, "snapshot", wait, lambda now, _: _unplug(world, now))

@@ -18,10 +18,12 @@ def _pool(machines: list[Machine], kind: str) -> Answer:
 
 def _listed(world: World, caller: Caller, args: Args, kind: str) -> Answer:
     flag, start, end = args.integer(0), args.integer(1), args.integer(2)
-    state = args.integer(3, _NOT_DONE)
+    state = args.integer(3)
     if args.text(4, ""):
         raise Refused(INTERNAL, "JSON query search is not supported by the SQL backend")
-    if flag < -4 or state < _ANY or state > max(State):
+    if flag < -4:
+        raise Refused(XML_RPC_API, "Incorrect filter_flag")
+    if state < _ANY or state > max(State):
         raise Refused(XML_RPC_API, "Incorrect filter_flag, state")
     wanted = (each for each in world.machines.values() if _is_in(each, state))
     return _pool(cut(visible(world, caller, flag, wanted), start, end), kind)

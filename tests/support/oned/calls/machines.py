@@ -116,10 +116,14 @@ def _recreate(world: World, machine: Machine, caller: Caller) -> None:
 def update(world: World, caller: Caller, args: Args) -> Answer:
     number = args.integer(0)
     machine = machine_for(world, caller, number, Op.MANAGE)
-    given = Template.parse(args.text(1), ACTION)
+    # The code of a parse error is another than image.update's (119).
+    given, kind = Template.parse(args.text(1), ACTION), args.integer(2, 0)
+    if kind not in (0, 1):
+        raise Refused(XML_RPC_API, "Wrong update type")
     if not caller.is_admin and (name := restricted(given, RESTRICTED_VM)) is not None:
-        raise Refused(ACTION, f"Tried to change restricted attribute: {name}")
-    if args.integer(2, 0) == 1:
+        text = f"User Template includes a restricted attribute {name}"
+        raise Refused(INTERNAL, f"Cannot update template. {text}")
+    if kind == 1:
         machine.user_template.merge(given)
     else:
         machine.user_template = given
@@ -144,18 +148,18 @@ def update_conf(world: World, caller: Caller, args: Args) -> Answer:
             machine.template.set(name, {**kept, **new} if append else new)
     new_context = given.vector("CONTEXT")
     if new_context is not None:
-        _replace_context(world, machine, new_context)
+        _change_context(world, machine, new_context, append=append == 1)
     return number
 
 
-def _replace_context(world: World, machine: Machine, given: Vector) -> None:
-    """Its place among the disks stays, and the network's variables are made anew."""
+def _change_context(world: World, machine: Machine, given: Vector, *, append: bool) -> None:
+    """Its place among the disks stays; without `append` the network's variables are made anew."""
     kept = machine.template.vector("CONTEXT") or {}
-    names = ("DISK_ID", "TARGET")
-    place: Vector = {name: kept[name] for name in names if name in kept}
-    machine.template.set("CONTEXT", {**given, **place})
+    place: Vector = {name: kept[name] for name in ("DISK_ID", "TARGET") if name in kept}
+    machine.template.set("CONTEXT", {**(kept if append else {}), **given, **place})
     context.fill_variables(world, machine)
-    context.fill_network(world, machine)
+    if not append:
+        context.fill_network(world, machine)
 
 
 @method("one.vm.resize")
@@ -168,18 +172,17 @@ def resize(world: World, caller: Caller, args: Args) -> Answer:
     resizable = (State.PENDING, State.HOLD, State.POWEROFF, State.UNDEPLOYED, State.CLONING)
     if machine.state not in resizable:
         raise Refused(ACTION, f"Cannot resize a VM in state {machine.state_name}")
-    before = capacity.usage(machine.template, 0)
+    # What is no number is passed over, and nothing to change is no error (seen at a real oned).
+    wanted = machine.template.copy()
     for name in ("CPU", "MEMORY", "VCPU"):
-        if given.get(name):
-            machine.template.set(name, given.get(name))
-    after = capacity.usage(machine.template, 0)
-    running = capacity.is_charged_as_running(machine)
-    more = {
-        name: after[name] - before[name]
-        for name in after
-        if running or not name.startswith("RUNNING_")
-    }
-    capacity.use(world, machine, "VM", None, more)
+        if given.number(name):
+            wanted.set(name, given.get(name))
+    more = _difference(machine, wanted)
+    if not any(more.values()):
+        return number
+    capacity.check(world, caller, "VM", None, more)
+    capacity.charge(world, machine, "VM", None, more)
+    machine.template = wanted
     if machine.state == State.POWEROFF:
         machine.record.act(Action.RESIZE, actor(caller))
         record = world.life.new_record(machine)
@@ -188,10 +191,17 @@ def resize(world: World, caller: Caller, args: Args) -> Answer:
     return number
 
 
+def _difference(machine: Machine, wanted: Template) -> dict[str, float]:
+    before, after = capacity.usage(machine.template, 0), capacity.usage(wanted, 0)
+    running = capacity.is_charged_as_running(machine)
+    names = [name for name in after if running or not name.startswith("RUNNING_")]
+    return {name: after[name] - before[name] for name in names}
+
+
 @method("one.vm.rename")
 def rename_machine(world: World, caller: Caller, args: Args) -> Answer:
     machine = machine_for(world, caller, args.integer(0), Op.MANAGE)
-    return rename(machine, args, ())
+    return rename(machine, args, {})
 
 
 @method("one.vm.chmod")

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 from tests.support.oned import capacity
 from tests.support.oned.calls import changing
 from tests.support.oned.calls.finding import found, page
-from tests.support.oned.errors import ACTION, ALLOCATE, INTERNAL, Refused
+from tests.support.oned.errors import ACTION, INTERNAL, Refused
 from tests.support.oned.names import check_free, checked_name
 from tests.support.oned.networks import HELD, LOCK_CREATE, READY, AddressRange, Holder, Network
 from tests.support.oned.objects import SecurityGroup
@@ -67,10 +67,12 @@ def reserve(world: World, caller: Caller, args: Args) -> Answer:
     parent = network_for(world, caller, number, Op.USE)
     size = int(asked.number("SIZE") or 0)
     if size <= 0:
-        raise Refused(ALLOCATE, "SIZE must be an integer greater than 0")
+        raise Refused(ACTION, "Reservation SIZE must be a greater than 0")
     if parent.parent is not None:
-        raise Refused(ALLOCATE, "Cannot reserve addresses from a reserved network")
+        raise Refused(ACTION, "Cannot reserve addresses from a reserved VNET")
     own = asked.get("NETWORK_ID")
+    if not own and not asked.get("NAME"):
+        raise Refused(ACTION, "NAME for reservation has to be set")
     target = network_for(world, caller, int(own), Op.MANAGE) if own else None
     capacity.check(world, caller, "NETWORK", number, {"LEASES": size})
     if target is None:
@@ -81,8 +83,7 @@ def reserve(world: World, caller: Caller, args: Args) -> Answer:
         each.taken[index] = Holder(target.id, is_network=True)
     target.ranges.append(part)
     world.networks[target.id] = target
-    for owner in (world.users[caller.uid], world.groups[caller.gid]):
-        owner.quotas.use("NETWORK", number, {"LEASES": size})
+    capacity.charge(world, target, "NETWORK", number, {"LEASES": size})
     return target.id
 
 
@@ -95,13 +96,13 @@ def _reservation(world: World, caller: Caller, parent: Network, name: str) -> Ne
         parent=parent.id,
         state=LOCK_CREATE,
     )
-    check_free(name, caller.uid, world.networks.values(), ALLOCATE, "NET")
+    check_free(name, caller.uid, world.networks.values(), INTERNAL, "NET")
 
     def end() -> None:
         network.state = READY
 
     world.agenda.after(world.pace.hotplug_s, end)
-    checked_name(name, ALLOCATE)
+    checked_name(name, INTERNAL)
     return network
 
 
@@ -140,8 +141,7 @@ def _give_back(world: World, network: Network, parent: Network) -> None:
             if holder.is_network and holder.id == network.id:
                 del each.taken[index]
     size = sum(each.size for each in network.ranges)
-    for owner in (world.users[network.uid], world.groups[network.gid]):
-        owner.quotas.use("NETWORK", parent.id, {"LEASES": -size})
+    capacity.charge(world, network, "NETWORK", parent.id, {"LEASES": -size})
 
 
 @method("one.vn.rm_ar")

@@ -2,7 +2,7 @@
 
 from tests.support.oned.calls import changing
 from tests.support.oned.calls.finding import found
-from tests.support.oned.errors import ALLOCATE, INTERNAL, Refused, missing, unauthorized
+from tests.support.oned.errors import ALLOCATE, INTERNAL, NO_EXISTS, Refused, unauthorized
 from tests.support.oned.names import check_free
 from tests.support.oned.objects import LoginToken, User, password_hash
 from tests.support.oned.protocol import Answer, Args
@@ -90,11 +90,14 @@ def login(world: World, caller: Caller, args: Args) -> Answer:
     egid = args.integer(3, -1)
     user = world.user_named(name)
     if user is None:
-        raise missing("user", -1)
+        raise Refused(NO_EXISTS, "Error getting user Pool.")
     world.rights.check(caller, Op.MANAGE, user)
     user.tokens = [each for each in user.tokens if each.expires > world.now]
     if token:
-        raise Refused(INTERNAL, "Setting or dropping a given token is not in this model")
+        raise NotImplementedError("one.user.login with a token given")
+    if seconds == 0:
+        user.tokens = []
+        return ""
     expires = world.now + seconds if seconds > 0 else -1
     made = LoginToken(world.new_token(), expires, egid)
     user.tokens = sorted([*user.tokens, made], key=lambda each: each.token)
