@@ -50,6 +50,7 @@ class OpennebulaStand:
             credentials=credentials,
             look_every_s=0.05,
             timeout_s=timeout_s,
+            upload_path=directory / "uploads",
         )
         self.known: dict[str, Known] = {}
         """What the store would say."""

@@ -1,6 +1,7 @@
 """ports.Engine over an OpenNebula front-end, and its life: a thread that asks for a look now and
 then, since oned tells nobody what others do."""
 
+import hmac
 import threading
 from pathlib import Path
 from typing import Final
@@ -10,12 +11,15 @@ from econe.domain.ports import Capabilities, Clock, Poke, Register
 from econe.engines.opennebula.consoles import VncConsoles
 from econe.engines.opennebula.directory import Directory
 from econe.engines.opennebula.disks import NoDisks
+from econe.engines.opennebula.images import OnedImages
 from econe.engines.opennebula.launcher import Launcher
 from econe.engines.opennebula.machines import OpennebulaMachines
 from econe.engines.opennebula.marks import Marks
 from econe.engines.opennebula.networks import OpennebulaNetworks
 from econe.engines.opennebula.pool import Pool
 from econe.engines.opennebula.rpc import Oned
+from econe.engines.opennebula.staging import Staging
+from econe.engines.opennebula.upload_way import way_of
 from econe.settings import Opennebula
 
 CAN: Final = Capabilities(
@@ -68,8 +72,12 @@ class OpennebulaEngine:
         )
         self.disks = NoDisks()
         self.networks = OpennebulaNetworks()
-        self.images = None
         self.screens = None
+        way = way_of(settings, state)
+        staging = Staging(way, Hidden(hmac.digest(mark_key.reveal(), b"staged files", "sha256")))
+        self.images = OnedImages(self._oned, directory, marks, staging, settings)
+        self.staged = staging if way.by_url else None
+        """ports.Staged, where oned fetches uploads from our door."""
         self.estate = None
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None
