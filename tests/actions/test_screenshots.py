@@ -8,7 +8,7 @@ from tests.support.desk import Desk, Screens, refused
 
 from econe.actions.registry import action
 from econe.actions.screenshots import jpeg_of, show
-from econe.domain.faults import NotFound, Noun, Unavailable, Unsupported, WrongState
+from econe.domain.faults import Noun, Unavailable, Unsupported, WrongState
 from econe.domain.ports import EngineBusy, EngineRefused, Picture
 
 
@@ -43,12 +43,6 @@ def test_an_instance_that_does_not_run_shows_no_screen(helen: Desk):
     for id_ in (pending, stopped):
         with refused(WrongState, Noun.INSTANCE, "shows no screen"):
             helen("GetConsoleScreenshot", InstanceId=id_)
-
-
-def test_an_instance_of_another_account_is_not_found(helen: Desk, paris: Desk):
-    (id_,) = paris.running()
-    with refused(NotFound, Noun.INSTANCE):
-        helen("GetConsoleScreenshot", InstanceId=id_)
 
 
 def test_an_engine_without_screens_refuses(helen: Desk):

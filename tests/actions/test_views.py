@@ -99,6 +99,7 @@ ANSWERS = {
     "ResetInstanceAttribute": lambda d: d(
         "ResetInstanceAttribute", InstanceId=d.launch()[0], Attribute="sourceDestCheck"
     ),
+    "GetPasswordData": lambda d: d("GetPasswordData", InstanceId=d.running()[0]),
     "GetConsoleScreenshot": lambda d: d("GetConsoleScreenshot", InstanceId=d.running()[0]),
     "DescribeInstanceStatus": lambda d: d("DescribeInstanceStatus", IncludeAllInstances=True),
     "DescribeKeyPairs": lambda d: d("DescribeKeyPairs", IncludePublicKey=True),

@@ -41,6 +41,13 @@ def test_the_screenshot_is_the_guests_screen_as_it_is_now(helen: Account, guest:
     assert lit > 8 * 35 * 8  # at least so many pixels of so many letters
 
 
+def test_a_linux_guest_has_no_password(helen: Account, guest: Guest):
+    told = helen.ec2.get_password_data(InstanceId=guest.id)
+    assert told["PasswordData"] == ""
+    assert told["Timestamp"] == helen.describe(guest.id)["LaunchTime"]
+    assert helen.said("aws", "ec2", "get-password-data", "--instance-id", guest.id)
+
+
 def test_a_stopped_instance_has_no_screen(helen: Account, guest: Guest):
     helen.ec2.stop_instances(InstanceIds=[guest.id])
     for _ in range(2):

@@ -136,7 +136,8 @@ def terminate_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
 
 @action("GetConsoleOutput", takes="InstanceId Latest", lasting=False)
 def get_console_output(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    """What the guest wrote is read as it is now, so `Latest` changes nothing."""
+    """What the guest wrote is read as it is now, so `Latest` changes nothing: without it EC2 shows
+    what it noted down after the last change of state (API reference, GetConsoleOutput)."""
     (row,) = find_instances(ctx.tx, ctx.account.number, [asked["InstanceId"]])
     written = ctx.cloud.consoles.output(row.id)
     if written is None:
@@ -147,3 +148,10 @@ def get_console_output(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
         "Timestamp": at,
         "Output": base64.b64encode(output).decode("ascii"),
     }
+
+
+@action("GetPasswordData", takes="InstanceId")
+def get_password_data(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    """There is none, as of every instance that is no Windows: EC2 answers an empty string."""
+    (row,) = find_instances(ctx.tx, ctx.account.number, [asked["InstanceId"]])
+    return {"InstanceId": row.id, "PasswordData": "", "Timestamp": row.launched_at}
