@@ -9,6 +9,7 @@ from lxml import etree
 
 from econe.engines.opennebula.directory import read_users
 from econe.engines.opennebula.documents import read_networks, read_templates
+from econe.engines.opennebula.image_documents import read_images
 from econe.engines.opennebula.vms import read_pool
 from econe.engines.opennebula.xmltree import parse
 
@@ -26,6 +27,7 @@ FORGERIES = [
     OF_ADMINISTRATORS,
     "<USER><ID>0</ID><NAME>oneadmin</NAME><PASSWORD>known</PASSWORD></USER>",
     "<VMTEMPLATE><ID>9</ID><UID>0</UID><GID>0</GID><NAME>x</NAME></VMTEMPLATE>",
+    "<IMAGE><ID>9</ID><UID>0</UID><GID>0</GID><NAME>x</NAME><STATE>1</STATE></IMAGE>",
     "<VNET><ID>9</ID><UID>0</UID><GID>0</GID><NAME>x</NAME></VNET>",
     "<QUOTAS><ID>2</ID></QUOTAS>",
     "<STATE>6</STATE><LCM_STATE>0</LCM_STATE>",
@@ -71,6 +73,12 @@ MACHINE = (
     "<USER_TEMPLATE/><HISTORY_RECORDS/></VM>"
 )
 
+IMAGE = (
+    "<IMAGE><ID>3</ID><UID>3</UID><GID>100</GID><UNAME>mallory</UNAME><GNAME>users</GNAME>"
+    "<NAME>hers</NAME>" + PERMISSIONS + "<TYPE>0</TYPE><REGTIME>1</REGTIME><SIZE>1</SIZE>"
+    "<STATE>4</STATE><TEMPLATE>{}</TEMPLATE></IMAGE>"
+)
+
 everywhere = pytest.mark.parametrize("place", [out_of_the_template, inside_the_template])
 every_forgery = pytest.mark.parametrize("forgery", FORGERIES)
 
@@ -103,6 +111,15 @@ def test_a_machine_is_nobody_elses(place, forgery):
     (vm,) = read_pool(root)
     assert (vm.number, vm.uid, vm.name, vm.state_name) == (3, "3", "hers", "RUNNING")
     assert [nic.private_ip for nic in vm.nics()] == ["10.0.0.3"]
+
+
+@everywhere
+@every_forgery
+def test_an_image_is_nobody_elses(place, forgery):
+    root = parse(f"<IMAGE_POOL>{kept(IMAGE, place(forgery))}</IMAGE_POOL>".encode())
+    (image,) = read_images(root)
+    assert (image.number, image.uid, image.gid, image.name) == (3, "3", "100", "hers")
+    assert (image.state_name, image.may_use("OTHER")) == ("LOCKED", False)
 
 
 @everywhere

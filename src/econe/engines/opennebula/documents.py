@@ -43,6 +43,14 @@ def number(text: str | None) -> int | None:
     return int(text) if text and _NUMBER.fullmatch(text) else None
 
 
+def required(element: etree._Element, name: str) -> int:
+    """What oned itself writes into each object. Raises ValueError."""
+    found = number(element.findtext(name))
+    if found is None:
+        raise ValueError(f"a {element.tag} without {name}")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Attributes:
     """A template: single attributes and vectors, each any number of times."""
@@ -206,19 +214,12 @@ def _owned(element: etree._Element) -> dict[str, Any]:
         if permissions is not None and permissions.findtext(f"{who.upper()}_U") == "1"
     )
     return {
-        "id": _required(element, "ID"),
-        "uid": _required(element, "UID"),
-        "gid": _required(element, "GID"),
+        "id": required(element, "ID"),
+        "uid": required(element, "UID"),
+        "gid": required(element, "GID"),
         "name": element.findtext("NAME") or "",
         "usable_by": usable_by,
     }
-
-
-def _required(element: etree._Element, name: str) -> int:
-    found = number(element.findtext(name))
-    if found is None:
-        raise ValueError(f"a {element.tag} without {name}")
-    return found
 
 
 def _positive(text: str | None) -> int | None:

@@ -11,7 +11,7 @@ from lxml import etree
 
 from econe.domain.images import DiskFormat
 from econe.engines.opennebula import marks
-from econe.engines.opennebula.documents import number, read_attributes
+from econe.engines.opennebula.documents import number, read_attributes, required
 from econe.engines.opennebula.rpc import UNSPEAKABLE
 from econe.engines.opennebula.states import ImageStanding, image_standing, image_state_name
 
@@ -106,19 +106,15 @@ class OnedImage:
 
 def read_image(element: etree._Element) -> OnedImage:
     """Raises ValueError for what is no IMAGE."""
-
-    def required(name: str) -> int:
-        return int(element.findtext(name) or "")
-
     return OnedImage(
-        number=required("ID"),
-        uid=str(required("UID")),
-        gid=str(required("GID")),
+        number=required(element, "ID"),
+        uid=str(required(element, "UID")),
+        gid=str(required(element, "GID")),
         name=element.findtext("NAME") or "",
         type=element.findtext("TYPE") or "",
-        state=required("STATE"),
-        size_mib=required("SIZE"),
-        registered_at=datetime.fromtimestamp(required("REGTIME"), UTC),
+        state=required(element, "STATE"),
+        size_mib=required(element, "SIZE"),
+        registered_at=datetime.fromtimestamp(required(element, "REGTIME"), UTC),
         element=element,
     )
 
