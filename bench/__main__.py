@@ -1,11 +1,11 @@
-"""python -m bench [PART …]: print the table. Parts: requests launch upload size; all by default."""
+"""python -m bench [PART …]: print the table. Parts: requests launch upload size opennebula; all by default."""
 
 import importlib
 import sys
 
 from bench.harness import Row
 
-PARTS = ("requests", "launch", "upload", "size")
+PARTS = ("requests", "launch", "upload", "size", "opennebula")
 
 
 def main() -> int:
