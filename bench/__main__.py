@@ -1,4 +1,7 @@
-"""python -m bench [PART …]: print the table. Parts: requests launch upload size opennebula; all by default."""
+"""python -m bench [PART …]: print the table.
+
+Parts: requests launch upload size opennebula; all by default.
+"""
 
 import importlib
 import sys

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench.harness import ROOT, Row, median, process
 from lxml import etree
 
+from bench.harness import ROOT, Row, median, process
 from econe.domain.accounts import number_of
 from econe.domain.hidden import Hidden
 from econe.domain.ports import Known, Phase
@@ -48,9 +48,9 @@ def measure() -> list[Row]:
     return [
         Row(f"a look at {MACHINES} machines of OpenNebula: against fetching and parsing them",
             f"{look_s:.3f} s", f"{floor_s:.3f} s", look_s / floor_s, "<= 2"),
-        Row("the same, our CPU time alone", f"{cpu_s:.3f} s", f"{floor_cpu_s:.3f} s",
+        Row("the same in CPU time of ours", f"{cpu_s:.3f} s", f"{floor_cpu_s:.3f} s",
             cpu_s / floor_cpu_s, "<= 2.5"),
-        Row("seconds that it takes", f"{look_s:.3f} s", "", look_s, "<= 0.4"),
+        Row("seconds of our CPU time for it", f"{cpu_s:.3f} s", "", cpu_s, "<= 0.4"),
     ]  # fmt: skip
 
 
