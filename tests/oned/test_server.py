@@ -43,24 +43,63 @@ def call_body(session: str) -> bytes:
     return f"<?xml version='1.0'?>{text}</param></params></methodCall>".encode()
 
 
-def test_one_connection_serves_many_calls(oned: Oned, helen: User) -> None:
-    kept = connection(oned)
-    for _ in range(3):
-        kept.request("POST", "/RPC2", call_body(helen.session))
-        socket_before = kept.sock
-        with kept.getresponse() as answer:
-            assert answer.status == 200
-            assert b"7.0.2" in answer.read()
-        assert kept.sock is socket_before
-    kept.close()
+@pytest.mark.parametrize("keep_alive", [False, True])
+def test_connections_are_closed_unless_told_otherwise(prepared: Prepared, keep_alive: bool) -> None:
+    with Oned(prepared.world, keep_alive=keep_alive) as oned:
+        kept = connection(oned)
+        for _ in range(3):
+            kept.request("POST", "/RPC2", call_body(User(oned, "helen").session))
+            socket_before = kept.sock
+            with kept.getresponse() as answer:
+                assert answer.getheader("Connection") == (None if keep_alive else "close")
+                assert b"7.0.2" in answer.read()
+            assert (kept.sock is socket_before) == keep_alive
+        kept.close()
+
+
+def test_no_more_are_served_at_once_than_oned_does(prepared: Prepared) -> None:
+    with Oned(prepared.world, max_connections=2) as oned:
+        helen = User(oned, "helen")
+        oned.faults.fail("one.user.info", 2, with_=Hang(at_most_s=30))
+        waiting = [threading.Thread(target=_ask_in_vain, args=(helen,)) for _ in range(2)]
+        for thread in waiting:
+            thread.start()
+        while len(oned.faults.hanging) < 2:
+            time.sleep(0.01)
+        answered = threading.Event()
+
+        def ask() -> None:
+            helen.call("one.system.version")
+            answered.set()
+
+        last = threading.Thread(target=ask)
+        last.start()
+        assert not answered.wait(0.2)
+        oned.faults.release()
+        for thread in (*waiting, last):
+            thread.join(10)
+        assert answered.is_set()
+
+
+def _ask_in_vain(helen: User) -> None:
+    with pytest.raises((OSError, http.client.HTTPException)):
+        helen.ask("one.user.info", -1)
 
 
 @pytest.mark.parametrize(
-    ("verb", "path", "status"), [("GET", "/RPC2", 405), ("GET", "/", 404), ("POST", "/x", 404)]
+    ("verb", "path", "body", "status"),
+    [
+        ("GET", "/RPC2", None, 405),
+        ("GET", "/", None, 404),
+        ("POST", "/x", b"x", 404),
+        ("POST", "/RPC2", b"", 400),
+    ],
 )
-def test_only_posts_to_one_path_are_calls(oned: Oned, verb: str, path: str, status: int) -> None:
+def test_only_posts_to_one_path_are_calls(
+    oned: Oned, verb: str, path: str, body: bytes | None, status: int
+) -> None:
     kept = connection(oned)
-    kept.request(verb, path, b"" if verb == "GET" else b"x")
+    kept.request(verb, path, body)
     with kept.getresponse() as answer:
         assert answer.status == status
         answer.read()

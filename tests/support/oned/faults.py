@@ -85,6 +85,13 @@ class Faults:
         self._failures: list[_Failure] = []
         self.boundaries: list[Boundary] = []
         self.released = threading.Event()
+        self.hanging: list[str] = []
+        """Methods whose callers wait now for an answer that does not come."""
+
+    def hang(self, method: str, hang: Hang) -> None:
+        self.hanging.append(method)
+        self.released.wait(hang.at_most_s)
+        self.hanging.remove(method)
 
     def fail(
         self, method: str, times: int = 1, *, with_: Trouble | None = None, before: bool = True

@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 
 from tests.support.oned.errors import Refused, RpcFault
 
-_NOT_XML = "Call XML not a proper XML-RPC call.  Call is not valid XML.  "
+_NOT_CALL = "Call XML not a proper XML-RPC call.  "
+_NOT_XML = f"{_NOT_CALL}Call is not valid XML.  "
 _HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\r\n<methodResponse>\r\n'
 _INTEGERS = ("int", "i4")
 
@@ -74,9 +75,12 @@ def read_call(body: bytes) -> Call:
     except ElementTree.ParseError as error:
         raise RpcFault(NOT_PARSED, f"{_NOT_XML}syntax error") from error
     name = root.findtext("methodName")
-    if root.tag != "methodCall" or name is None:
-        text = "Call XML not a proper XML-RPC call.  XML-RPC call should be a <methodCall> element"
-        raise RpcFault(NOT_PARSED, text)
+    if root.tag != "methodCall":
+        text = f"should be a <methodCall> element.  Instead, we have a <{root.tag}> element."
+        raise RpcFault(NOT_PARSED, f"{_NOT_CALL}XML-RPC call {text}")
+    if name is None:
+        text = "Expected <methodCall> to have child <methodName>"
+        raise RpcFault(NOT_PARSED, f"{_NOT_CALL}{text}")
     return Call(name, tuple(_typed(each) for each in root.iterfind("params/param/value")))
 
 

@@ -1,4 +1,8 @@
-"""The HTTP door: POST /RPC2, keep-alive, one thread a connection."""
+"""The HTTP door: POST /RPC2, one thread a connection, as Abyss in a real oned 7.0.2 serves it.
+
+Seen there: every answer closes its connection, whatever the request asked for, though oned.conf
+speaks of KEEPALIVE; at most 15 connections are served at once (MAX_CONN), others wait.
+"""
 
 import contextlib
 import socket
@@ -6,7 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import cast
+from typing import Any, cast
 
 from tests.support.oned import calls  # noqa: F401 - registers the methods
 from tests.support.oned.errors import Refused, RpcFault
@@ -60,9 +64,20 @@ class _Gone(Exception):  # noqa: N818 - the caller is to see a closed connection
 
 
 class Oned:
-    """The stand-in: a world, a server over it, faults, and the log of calls."""
+    """The stand-in: a world, a server over it, faults, and the log of calls.
 
-    def __init__(self, world: World | None = None, *, port: int = 0) -> None:
+    With `keep_alive` it does what a proxy before oned may do, and keeps connections open."""
+
+    def __init__(
+        self,
+        world: World | None = None,
+        *,
+        port: int = 0,
+        keep_alive: bool = False,
+        max_connections: int = 15,
+    ) -> None:
+        self.keep_alive = keep_alive
+        self.max_connections = max_connections
         self.world = world or World()
         self.faults = Faults()
         self.calls = Log()
@@ -88,6 +103,7 @@ class Oned:
         if server is None:
             return
         self.faults.release()
+        server.is_closing = True
         server.shutdown()
         server.close_all()
         server.server_close()
@@ -130,7 +146,7 @@ class Oned:
             time.sleep(trouble.seconds)
             return None
         if isinstance(trouble, Hang):
-            self.faults.released.wait(trouble.at_most_s)
+            self.faults.hang(method, trouble)
             raise _Gone
         if isinstance(trouble, Drop):
             raise _Gone
@@ -195,18 +211,28 @@ class _Server(ThreadingHTTPServer):
     ) -> None:
         super().__init__(address, handler)
         self.oned = oned
+        self.is_closing = False
+        self._slots = threading.Semaphore(oned.max_connections)
         self._open: set[socket.socket] = set()
         self._guard = threading.Lock()
 
-    def process_request(self, request: object, client_address: object) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Waits for a free slot, and nobody else is let in meanwhile."""
+        while not self._slots.acquire(timeout=0.05):
+            if self.is_closing:
+                super().shutdown_request(request)
+                return
         with self._guard:
-            self._open.add(cast(socket.socket, request))
-        super().process_request(request, client_address)  # type: ignore[arg-type]
+            self._open.add(request)
+        super().process_request(request, client_address)
 
-    def shutdown_request(self, request: object) -> None:
+    def shutdown_request(self, request: Any) -> None:
         with self._guard:
-            self._open.discard(cast(socket.socket, request))
-        super().shutdown_request(request)  # type: ignore[arg-type]
+            had_slot = request in self._open
+            self._open.discard(request)
+        super().shutdown_request(request)
+        if had_slot:
+            self._slots.release()
 
     def close_all(self) -> None:
         with self._guard:
@@ -222,18 +248,24 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server_version = "Xmlrpc-c_Abyss/1.40.0"
+    server_version = "Xmlrpc-c_Abyss/1.33.14"
     sys_version = ""
     timeout = 120
 
     def do_POST(self) -> None:
-        length = int(self.headers.get("Content-Length", "0"))
-        body = self.rfile.read(length)
+        announced = self.headers.get("Content-Length")
         if self.path != "/RPC2":
-            self._send(404, [b"<html><body>URI not found</body></html>"])
+            self._refuse(404, "responds to only one URI path")
+            return
+        if announced is None:
+            self._refuse(411, "You must send a content-length HTTP header in an XML-RPC call.")
+            return
+        body = self.rfile.read(int(announced))
+        if not body:
+            self._refuse(400, "your request is empty (zero length)")
             return
         try:
-            self._send(200, cast(_Server, self.server).oned.answer(body))
+            self._send(200, self._oned.answer(body))
         except _Page as page:
             self._send(page.status, [page.body])
         except _Cut as cut:
@@ -243,21 +275,32 @@ class _Handler(BaseHTTPRequestHandler):
         except _Gone:
             self._drop()
 
-    def _refuse(self) -> None:
-        known = self.path == "/RPC2"
-        self._send(405 if known else 404, [b"<html><body>Only POST is allowed</body></html>"])
-
     def do_GET(self) -> None:
-        self._refuse()
+        if self.path == "/RPC2":
+            self._refuse(405, "POST is the only HTTP method this server understands")
+        else:
+            self._refuse(404, "responds to only one URI path")
 
     def do_HEAD(self) -> None:
-        self._refuse()
+        self.do_GET()
+
+    @property
+    def _oned(self) -> Oned:
+        return cast(_Server, self.server).oned
+
+    def _refuse(self, status: int, text: str) -> None:
+        self.close_connection = True
+        page = f"<HTML><BODY><H1>Error {status}</H1><P>{text}</P></BODY></HTML>"
+        self._send(status, [page.encode()])
 
     def _start(self, status: int, length: int) -> None:
         self.send_response(status)
         kind = "text/xml; charset=utf-8" if status == 200 else "text/html"
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(length))
+        if self.close_connection or not self._oned.keep_alive:
+            self.close_connection = True
+            self.send_header("Connection", "close")
         self.end_headers()
 
     def _send(self, status: int, pieces: list[bytes]) -> None:
