@@ -1,7 +1,7 @@
 """The composition root: the only module that knows every package.
 
 build() makes the parts and joins them, App.start() sets them going, serve() is all of a server's
-life. QEMU's libraries are loaded only for the QEMU engine.
+life. QEMU's libraries are loaded only for the QEMU engine, lxml only for OpenNebula's.
 """
 
 import gc
@@ -22,7 +22,15 @@ from econe.configuration import read_listen
 from econe.domain.cloud import Cloud
 from econe.domain.hidden import Hidden
 from econe.domain.places import private_domain
-from econe.domain.ports import Capabilities, Engine, EngineRefused, Store, StoreUnusable, Vault
+from econe.domain.ports import (
+    Capabilities,
+    Engine,
+    EngineRefused,
+    Known,
+    Store,
+    StoreUnusable,
+    Vault,
+)
 from econe.domain.sizes import CATALOGUE
 from econe.engines.simulator.engine import Simulator
 from econe.front.asgi import Application
@@ -61,7 +69,8 @@ class App:
 
     def start(self) -> None:
         """Raises EngineRefused where the engine cannot do its work here."""
-        self.metadata.start()
+        if self.engine.can.metadata:
+            self.metadata.start()
         self.engine.open(self.loop.poke)
         self.census.take(utc_now())  # so that users of the engine can sign in from the first moment
         self.loop.start()
@@ -97,7 +106,7 @@ def build(
         undo.callback(metadata.close)
         if engine is None:
             refuse_anothers_accounts(settings, store)
-            engine = make_engine(settings, vault, metadata)
+            engine = make_engine(settings, store, vault, metadata)
         cloud = make_cloud(settings, engine, url)
         census = Census(
             store=store, engine=engine, settings=settings.opennebula, zone=settings.cloud.zone
@@ -121,7 +130,9 @@ def build(
             public_host=urlsplit(settings.server.public_url).netloc,
         )
         health = Health(engine.can, loop)
-        asgi = Application(Pipeline(door), vault, health, settings.server, settings.images)
+        asgi = Application(
+            Pipeline(door), vault, health, settings.server, settings.images, staged=engine.staged
+        )
         undo.pop_all()
     return App(settings, store, vault, engine, metadata, cloud, census, loop, asgi)
 
@@ -147,8 +158,8 @@ def make_vault(settings: Settings) -> Vault:
     return FileVault(settings.state, settings.images)
 
 
-def make_engine(settings: Settings, vault: Vault, metadata: MetadataServer) -> Engine:
-    """Raises CannotStart for one that there is not, and EngineRefused."""
+def make_engine(settings: Settings, store: Store, vault: Vault, metadata: MetadataServer) -> Engine:
+    """Raises CannotStart for settings that cannot be meant, and EngineRefused."""
     if settings.engine == "simulator":
         return Simulator(start_delay_s=settings.simulator.start_delay_s)
     if settings.engine == "qemu":
@@ -160,7 +171,40 @@ def make_engine(settings: Settings, vault: Vault, metadata: MetadataServer) -> E
         domain = private_domain(settings.cloud.region)
         networks = network_check.build(choice, settings.state, domain, metadata)
         return QemuEngine(settings.state, settings.qemu, vault, networks)
-    raise CannotStart(f"the engine {settings.engine} is not in this version; use qemu or simulator")
+    if settings.engine == "opennebula":
+        return make_opennebula(settings, store)
+    raise CannotStart(f"there is no engine {settings.engine}")
+
+
+def make_opennebula(settings: Settings, store: Store) -> Engine:
+    """Does not ask oned yet: a server starts while it is away. Without a service account it would
+    wait for ever, so that is looked at. Raises CannotStart and EngineRefused."""
+    from econe.engines.opennebula.engine import OpennebulaEngine
+    from econe.engines.opennebula.login import read_server_account
+
+    read_server_account(settings.opennebula.credentials)
+    try:
+        return OpennebulaEngine(
+            settings.state,
+            settings.opennebula,
+            register=StoreRegister(store),
+            mark_key=Hidden(derived_secret(settings.state, "opennebula marks")),
+            clock=utc_now,
+        )
+    except ValueError as problem:
+        raise CannotStart(f"opennebula.endpoint: {problem}") from problem
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRegister:
+    """Which machine of the engine is which instance, for an engine whose machines cannot say it
+    reliably themselves (ports.Register)."""
+
+    store: Store
+
+    def __call__(self) -> Mapping[str, Known]:
+        with self.store.reading() as tx:
+            return tx.instances.known()
 
 
 def make_cloud(settings: Settings, engine: Engine, url: str = "") -> Cloud:

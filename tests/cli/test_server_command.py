@@ -158,12 +158,12 @@ def test_a_busy_port_is_said_in_one_line(tmp_path: Path) -> None:
             )
 
 
-def test_an_engine_of_another_version_is_said(tmp_path: Path) -> None:
+def test_a_missing_service_account_is_one_line(tmp_path: Path) -> None:
     words = ("--state", tmp_path, "--listen", "127.0.0.1:0", "--engine", "opennebula")
-    refused = run("run", *words)
+    refused = run("run", *words, ECONE_OPENNEBULA_CREDENTIALS="/nonexistent/ec2_auth")
     assert refused.returncode == 1
     assert refused.stderr == (
-        "econe-server: the engine opennebula is not in this version; use qemu or simulator\n"
+        "econe-server: /nonexistent/ec2_auth cannot be read: No such file or directory.\n"
     )
 
 

@@ -745,6 +745,10 @@ class Engine(Protocol):
         """Of an engine that keeps images itself."""
 
     @property
+    def staged(self) -> Staged | None:
+        """Of an engine that fetches their content from our own door."""
+
+    @property
     def estate(self) -> Estate | None:
         """Of an engine that others use too."""
 

@@ -77,7 +77,6 @@ class OpennebulaEngine:
         staging = Staging(way, Hidden(hmac.digest(mark_key.reveal(), b"staged files", "sha256")))
         self.images = OnedImages(self._oned, directory, marks, staging, settings)
         self.staged = staging if way.by_url else None
-        """ports.Staged, where oned fetches uploads from our door."""
         self.estate = None
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None

@@ -45,6 +45,7 @@ class Simulator:
         self.consoles = SimulatedConsoles(self.world)
         self.screens = SimulatedScreens(self.world)
         self.images: Images | None = None
+        self.staged = None
         self.estate: Estate | None = None
 
     def open(self, changed: Poke) -> None:
