@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import econe.actions  # noqa: F401 - registers every action
 from econe.actions.keymaker import OpenSshKeys
 from econe.configuration import read_listen
+from econe.domain.capacity import Capacity
 from econe.domain.cloud import Cloud
 from econe.domain.hidden import Hidden
 from econe.domain.places import private_domain
@@ -31,7 +32,7 @@ from econe.domain.ports import (
     StoreUnusable,
     Vault,
 )
-from econe.domain.sizes import CATALOGUE
+from econe.domain.sizes import Size, choose_sizes
 from econe.engines.simulator.engine import Simulator
 from econe.front.asgi import Application
 from econe.front.pipeline import Door, Pipeline
@@ -218,17 +219,29 @@ def make_cloud(settings: Settings, engine: Engine, url: str = "") -> Cloud:
         key_maker=OpenSshKeys(),
         page_key=Hidden(derived_secret(settings.state, "pages")),
         endpoint=reached or settings.server.listen,
-        sizes=CATALOGUE if _offers_catalogue(settings) else {},
+        sizes=_offered_sizes(settings),
         default_type=said.default_type,
         root_gib=said.root_gib,
         max_instances=said.max_instances,
         vpc_pools=said.default_vpc_cidrs,
         can=engine.can,
+        capacity=Capacity.of(
+            engine.can.host_vcpus,
+            max(0, engine.can.host_memory_mib - said.memory_reserve_mib),
+            vcpu_overcommit=said.vcpu_overcommit,
+            memory_overcommit=said.memory_overcommit,
+        ),
     )
 
 
-def _offers_catalogue(settings: Settings) -> bool:
-    return settings.engine != "opennebula" or settings.opennebula.catalogue
+def _offered_sizes(settings: Settings) -> Mapping[str, Size]:
+    """Raises CannotStart for a type that is none."""
+    if settings.engine == "opennebula" and not settings.opennebula.catalogue:
+        return {}
+    try:
+        return choose_sizes(settings.cloud.types, settings.cloud.more_types)
+    except ValueError as problem:
+        raise CannotStart(f"cloud.more_types: {problem}") from problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,18 @@ class Cloud:
     default_vpc_cidrs: tuple[str, ...] = ("172.31.0.0/16", "172.16.0.0/12", "10.128.0.0/9")
     """Pools from which every account's default VPC gets a /16 of its own that the host does not
     reach elsewhere. The user-mode network can use those within 172.16.0.0/12 only."""
+    types: tuple[str, ...] = ("*",)
+    """Which of the built-in instance types are offered, by name or pattern: t3.*, m5.large."""
+    more_types: tuple[str, ...] = ()
+    """Types of your own, NAME=VCPUS:MIB, such as big.one=4:8192. They win over built-in ones."""
+    memory_overcommit: float = 1.0
+    """How much memory machines may be promised together: 1 is all that the host has less
+    memory_reserve_mib. 0 sets no limit."""
+    memory_reserve_mib: int = 128
+    """Memory that is kept for the host itself."""
+    vcpu_overcommit: float = 0.0
+    """How many virtual CPUs machines may have together for each CPU of the host. 0 sets no
+    limit."""
     max_instances: int = 1000
     """Most instances one account may have that are not terminated."""
     clock_window_s: float = 900.0

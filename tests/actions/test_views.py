@@ -66,6 +66,7 @@ ANSWERS = {
     "StopInstances": lambda d: d("StopInstances", InstanceIds=d.launch()),
     "TerminateInstances": lambda d: d("TerminateInstances", InstanceIds=d.launch()),
     "UploadImage": lambda d: d("UploadImage", content=Content("0" * 32, DiskFormat.RAW, 1, 1)),
+    "DescribeInstanceTypeOfferings": lambda d: d("DescribeInstanceTypeOfferings"),
     "DescribeImageAttribute": lambda d: d(
         "DescribeImageAttribute", ImageId=d.image(), Attribute="blockDeviceMapping"
     ),

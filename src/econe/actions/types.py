@@ -8,6 +8,7 @@ from econe.actions.listing import answer
 from econe.actions.pages import read_page
 from econe.actions.registry import action
 from econe.domain.faults import NotFound, Noun
+from econe.domain.places import zone_id
 from econe.domain.sizes import Size, sizes_of
 
 TYPE_FILTERS: Final = Table(
@@ -73,7 +74,7 @@ TYPE_FILTERS: Final = Table(
     tagged=False,
 )
 
-OLD_FAMILIES: Final = frozenset({"m1", "t1"})
+OLD_FAMILIES: Final = frozenset({"c1", "c3", "m1", "m2", "m3", "r3", "t1"})
 """EC2's previous generation."""
 
 
@@ -95,6 +96,36 @@ def describe_instance_types(ctx: Context, asked: dict[str, Any]) -> dict[str, An
     shown = kept[:limit]
     token = page.token(ctx, shown[-1]["InstanceType"]) if len(kept) > limit else None
     return answer("InstanceTypes", shown, token)
+
+
+OFFERING_FILTERS: Final = Table(
+    pushed={},
+    shown={"instance-type": "InstanceType", "location": "Location"},
+    tagged=False,
+)
+
+
+@action("DescribeInstanceTypeOfferings", takes="LocationType Filters MaxResults NextToken")
+def describe_instance_type_offerings(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    """Every type is offered in the one place that there is, as the caller names it."""
+    sieve = read_filters(asked, OFFERING_FILTERS)
+    page = read_page(ctx, asked, "DescribeInstanceTypeOfferings")
+    kind = asked.get("LocationType", "region")
+    places = {
+        "region": ctx.cloud.region,
+        "availability-zone": ctx.cloud.zone,
+        "availability-zone-id": zone_id(ctx.cloud.region, ctx.cloud.zone),
+    }
+    offered = [
+        {"InstanceType": name, "LocationType": kind, "Location": places[kind]}
+        for name in sorted(sizes_of(ctx.tx, ctx.account.number, ctx.cloud.sizes))
+        if kind in places and (page.after is None or name > page.after)
+    ]
+    kept = [view for view in offered if sieve.keeps(view)]
+    limit = len(kept) if page.limit is None else page.limit
+    shown = kept[:limit]
+    token = page.token(ctx, shown[-1]["InstanceType"]) if len(kept) > limit else None
+    return answer("InstanceTypeOfferings", shown, token)
 
 
 def view_of(size: Size) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from econe.domain.attributes import InstanceBook
+from econe.domain.capacity import Capacity
 from econe.domain.fleet import Fleet
 from econe.domain.gallery import Gallery
 from econe.domain.hidden import Hidden
@@ -38,6 +39,7 @@ class Cloud:
     """Where default VPCs get their /16 from."""
     can: Capabilities = ANY_ENGINE
     """What the engine can do, and what is therefore offered or refused."""
+    capacity: Capacity = Capacity()
 
     @property
     def instances(self) -> Fleet:
@@ -49,6 +51,7 @@ class Cloud:
             max_instances=self.max_instances,
             vpc_pools=self.vpc_pools,
             can=self.can,
+            capacity=self.capacity,
         )
 
     @property

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from econe.domain import launch as rules
+from econe.domain.capacity import Capacity
 from econe.domain.default_network import ensure_default_network
 from econe.domain.engine_networks import AccountNetwork
 from econe.domain.faults import Forbidden, Invalid, NotFound, Noun
@@ -48,6 +49,7 @@ class Fleet:
     max_instances: int
     vpc_pools: Sequence[str]
     can: Capabilities = ANY_ENGINE
+    capacity: Capacity = Capacity()
 
     def launch(
         self, tx: Transaction, account: str, order: LaunchOrder, now: datetime
@@ -80,6 +82,7 @@ class Fleet:
             now=now,
         )
         count = room_for_instances(tx, account, order, size, self.max_instances)
+        count = self.capacity.room_for(tx, size, order.at_least, count, self.zone)
         return rules.write_rows(tx, plan, count)
 
     def _size(self, tx: Transaction, account: str, name: str) -> Size:
@@ -99,15 +102,29 @@ class Fleet:
     def start(
         self, tx: Transaction, account: str, asked: Sequence[str], now: datetime
     ) -> list[Moved]:
+        """All that are asked for, or none where the host cannot hold them all."""
+        starting: list[Size] = []
+
         def wish(row: Instance) -> Instance:
             after = advance(row, Event.START)
             if after.state is row.state:
                 return row
+            size = Size(row.instance_type, max(row.vcpus, 1), max(row.memory_mib, 1))
+            starting.append(size)
             return _renewed(
                 after, now, launched_at=now, transition_reason="", state_reason=Reason()
             )
 
-        return _apply(tx, account, asked, wish)
+        def check() -> None:
+            if starting:
+                together = Size(
+                    starting[0].name,
+                    sum(size.vcpus for size in starting),
+                    sum(size.memory_mib for size in starting),
+                )
+                self.capacity.room_for(tx, together, 1, 1, self.zone)
+
+        return _apply(tx, account, asked, wish, check)
 
     def stop(
         self,
@@ -192,8 +209,11 @@ def _apply(
     account: str,
     asked: Sequence[str],
     wish: Callable[[Instance], Instance],
+    check: Callable[[], None] = lambda: None,
 ) -> list[Moved]:
+    """`check` may refuse once all wishes are known, and before the first row changes."""
     pairs = [(row, wish(row)) for row in find_instances(tx, account, asked)]
+    check()
     for before, after in pairs:
         if after is not before:
             tx.instances.save(after)

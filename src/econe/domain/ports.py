@@ -154,6 +154,10 @@ class Instances(Rows[Instance], Protocol):
     def usage(self, account: str) -> "Usage":
         """Of all of the account that are not terminated."""
 
+    def load(self) -> "Usage":
+        """Of all, of whatever account, that are on or about to be: neither stopped nor
+        terminated."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -435,6 +439,9 @@ class Capabilities:
     """A guest may be let pass on packets of others (NicSpec.source_dest_check)."""
     metadata: bool = True
     """Guests reach econe's metadata service."""
+    host_vcpus: int = 0
+    host_memory_mib: int = 0
+    """Of the one host that machines run on; 0 where there is no such thing."""
     console: str = "serial"
     """What Consoles tells: `serial` output, or only where the screen is (`vnc`)."""
     reasons: Mapping[str, str] = field(default_factory=dict)

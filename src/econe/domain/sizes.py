@@ -1,9 +1,13 @@
 """Instance types: what a machine of each name gets."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Protocol
+from typing import Final, Protocol
+
+from econe.domain import families
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,36 +25,31 @@ class Size:
         return self.name.partition(".")[0]
 
 
-# Amazon's published vCPU and memory figures for these names. m1.* are the guide's; the rest are
-# what today's examples ask for first.
 CATALOGUE: Mapping[str, Size] = MappingProxyType(
-    {
-        size.name: size
-        for size in (
-            Size("m1.small", 1, 1741),
-            Size("m1.medium", 1, 3789),
-            Size("m1.large", 2, 7680),
-            Size("m1.xlarge", 4, 15360),
-            Size("t1.micro", 1, 627),
-            Size("t2.nano", 1, 512),
-            Size("t2.micro", 1, 1024),
-            Size("t2.small", 1, 2048),
-            Size("t2.medium", 2, 4096),
-            Size("t2.large", 2, 8192),
-            Size("t3.nano", 2, 512),
-            Size("t3.micro", 2, 1024),
-            Size("t3.small", 2, 2048),
-            Size("t3.medium", 2, 4096),
-            Size("t3.large", 2, 8192),
-            Size("t3.xlarge", 4, 16384),
-            Size("m5.large", 2, 8192),
-            Size("m5.xlarge", 4, 16384),
-            Size("c5.large", 2, 4096),
-            Size("c5.xlarge", 4, 8192),
-            Size("r5.large", 2, 16384),
-        )
-    }
+    {name: Size(name, vcpus, memory_mib) for name, vcpus, memory_mib in families.published()}
 )
+
+
+def choose_sizes(patterns: Sequence[str], more: Sequence[str]) -> Mapping[str, Size]:
+    """The catalogue as an operator offers it: what any of `patterns` matches (`t3.*`, `m5.large`),
+    and types of their own, `name=vcpus:MiB`, which win. Raises ValueError, with its words."""
+    chosen = {
+        name: size
+        for name, size in CATALOGUE.items()
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    }
+    for text in more:
+        found = _OWN.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is no type: it must be NAME=VCPUS:MIB, `big.one=4:8192`")
+        name, vcpus, memory_mib = found.groups()
+        if not int(vcpus) or not int(memory_mib):
+            raise ValueError(f"{text!r} is no type: a machine needs a vCPU and memory")
+        chosen[name] = Size(name, int(vcpus), int(memory_mib))
+    return MappingProxyType(chosen)
+
+
+_OWN: Final = re.compile(r"([a-z0-9-]+\.[a-z0-9-]+)=(\d{1,4}):(\d{1,8})", re.ASCII)
 
 
 class _Known(Protocol):

@@ -330,6 +330,13 @@ _USAGE: Final = Statement(
         sql.coalesce(sql.sum(_I.memory_mib), 0),
     ).where(_I.account == bindparam("account"), _NOT_TERMINATED)
 )
+_LOAD: Final = Statement(
+    select(
+        sql.count(),
+        sql.coalesce(sql.sum(_I.vcpus), 0),
+        sql.coalesce(sql.sum(_I.memory_mib), 0),
+    ).where(_NOT_TERMINATED, _I.state != literal_column(f"'{InstanceState.STOPPED.value}'"))
+)
 _AT: Final = Statement(
     select(_I.id)
     .join(tables.interfaces, tables.interfaces.c.instance_id == _I.id)
@@ -367,6 +374,9 @@ class InstanceRows(TableRows[Instance]):
 
     def usage(self, account: str) -> Usage:
         return Usage(*self._session.row(_USAGE, {"account": account}))
+
+    def load(self) -> Usage:
+        return Usage(*self._session.row(_LOAD))
 
     def at(self, vpc_id: str, private_ip: str) -> Instance | None:
         found = self._session.row(_AT, {"vpc_id": vpc_id, "private_ip": private_ip})

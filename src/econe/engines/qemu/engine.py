@@ -41,6 +41,8 @@ class QemuEngine:
             name="qemu",
             network=self._networks.mode,
             routing_guests=self._networks.mode == "vpc",
+            host_vcpus=os.cpu_count() or 1,
+            host_memory_mib=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20,
             reasons={**reasons, **self._networks.reasons},
         )
 
