@@ -16,6 +16,7 @@ from econe.domain.hidden import Hidden
 from econe.domain.ports import EngineBusy, EngineLost
 from econe.engines.opennebula.directory import Directory
 from econe.engines.opennebula.errors import Failure, judge
+from econe.engines.opennebula.rpc import OnedChoked
 from econe.settings import Opennebula
 
 SECRET = "serveradmin-secret"
@@ -53,6 +54,8 @@ class FakeOned:
         self.calls: list[str] = []
         self.secret = SECRET
         self.down: Callable[[], object] | None = None
+        self.choking: set[int] = set()
+        """Users whom oned cannot write into its answers."""
 
     def call(self, session: Hidden[str], method: str, *args: str | int | bool) -> str | int:
         self.calls.append(method)
@@ -64,10 +67,12 @@ class FakeOned:
         match method:
             case "one.system.version":
                 return "7.0.2"
+            case "one.userpool.info" if self.choking:
+                raise OnedChoked("one.userpool.info: fault -500: not valid UTF-8")
             case "one.userpool.info":
                 return f"<USER_POOL>{''.join(u.xml() for u in self.users.values())}</USER_POOL>"
             case "one.user.info":
-                return self.users[1].xml().partition("<QUOTAS>")[0]
+                return self._one(1 if args[0] == -1 else int(args[0]))
             case "one.user.update":
                 uid, text, append = args
                 assert append == 1
@@ -78,6 +83,14 @@ class FakeOned:
 
     def text(self, session: Hidden[str], method: str, *args: str | int | bool) -> str:
         return str(self.call(session, method, *args))
+
+    def _one(self, uid: int) -> str:
+        if uid in self.choking:
+            raise OnedChoked("one.user.info: fault -500: not valid UTF-8")
+        if uid not in self.users:
+            absent = Failure(0x0400, f"[one.user.info] Error getting user [{uid}].")
+            raise judge(absent, "one.user.info", is_read=True)
+        return self.users[uid].xml().partition("<QUOTAS>")[0]
 
     def _is_proven(self, session: str) -> bool:
         try:
@@ -365,4 +378,45 @@ def test_a_pool_that_is_rubbish_changes_nothing(site: Site):
     directory = site.directory()
     site.oned.users[2].name = "<"
     with pytest.raises(EngineBusy, match="not understood"):
+        directory.people()
+
+
+# --- a user who makes the list unreadable ------------------------------------------------
+
+
+def test_a_user_whom_oned_cannot_write_locks_out_himself_alone(site: Site):
+    """Seen with 7.0.2: an emoji in the template of one user, and the list is a fault."""
+    directory = site.directory()
+    site.oned.users[150] = FakeUser(150, "carol")
+    assert set(directory.people()) == {"1", "2", "3", "150"}
+    site.oned.choking = {3}
+    site.oned.users[151] = FakeUser(151, "dora")
+    site.elapsed += 60
+    people = directory.people()
+    assert {uid for uid, user in people.items() if user.enabled} == {"1", "2", "150", "151"}
+    assert not people["3"].enabled
+    with pytest.raises(EngineBusy, match="disabled"):
+        directory.session_of("3")
+    site.oned.choking.clear()
+    site.elapsed += 60
+    assert directory.people()["3"].enabled
+
+
+def test_users_are_found_one_by_one_at_the_first_contact(site: Site):
+    site.oned.choking = {3}
+    site.oned.users[90] = FakeUser(90, "carol")
+    assert set(site.directory().people()) == {"1", "2", "90"}
+
+
+def test_a_oned_that_fails_between_two_users_is_busy(site: Site):
+    site.oned.choking = {2, 3}
+    directory = site.directory()
+    calls = iter(range(1000))
+
+    def fail_later() -> None:
+        if next(calls) > 6:
+            raise EngineBusy("no answer")
+
+    site.oned.down = fail_later
+    with pytest.raises(EngineBusy, match="no answer"):
         directory.people()

@@ -10,7 +10,7 @@ from econe.domain.hidden import Hidden
 from econe.domain.ports import EngineBusy
 from econe.engines.opennebula.errors import Failure, judge
 from econe.engines.opennebula.pool import MOST_STEPS_BACK, Pool
-from econe.engines.opennebula.rpc import OnedFault
+from econe.engines.opennebula.rpc import OnedChoked, OnedFault
 
 
 class FakeDirectory:
@@ -161,4 +161,52 @@ def test_rubbish_is_not_taken_for_an_empty_cloud(answer: str, monkeypatch: pytes
     oned = FakeOned([])
     monkeypatch.setattr(oned, "text", lambda *_: answer)
     with pytest.raises(EngineBusy, match="not understood"):
+        read(oned)
+
+
+# --- machines that oned cannot write -----------------------------------------------------
+
+
+class ChokingOned(FakeOned):
+    """Cannot write an answer with one of `unwritable` in it (seen with 7.0.2)."""
+
+    def __init__(self, numbers: list[int], unwritable: list[int]) -> None:
+        super().__init__(numbers)
+        self.unwritable = set(unwritable)
+        self.ranges = 0
+
+    def text(self, session: Hidden[str], method: str, *args: int | str | bool) -> str:
+        if method == "one.vmpool.infoextended" and int(args[2]) >= 0:
+            self.ranges += 1
+            start, end = int(args[1]), int(args[2])
+            return self._pool(sorted(n for n in self.numbers if start <= n <= end))
+        if method == "one.vm.info" and args[0] in self.unwritable:
+            raise OnedChoked("not valid UTF-8")
+        return super().text(session, method, *args)
+
+    def _pool(self, numbers: list[int]) -> str:
+        if self.unwritable & set(numbers):
+            raise OnedChoked("not valid UTF-8")
+        return super()._pool(numbers)
+
+
+@pytest.mark.parametrize("unwritable", [[0], [499], [7, 8, 9], [0, 250, 499]])
+def test_a_machine_that_oned_cannot_write_hides_no_other(unwritable, caplog):
+    oned = ChokingOned(list(range(500)), unwritable)
+    assert read(oned) == [n for n in range(500) if n not in unwritable]
+    assert f"numbers={unwritable}" in caplog.text
+    assert oned.ranges < 70 * len(unwritable)
+
+
+def test_some_are_read_without_the_one_that_cannot_be():
+    pool = Pool(ChokingOned([1, 2, 3], [2]), FakeDirectory())  # type: ignore[arg-type]
+    assert [vm.number for vm in pool.some(["1", "2", "3"])] == [1, 3]
+    for ask in (lambda: pool.some(["2"]), lambda: pool.one("2")):
+        with pytest.raises(EngineBusy):
+            ask()
+
+
+def test_too_many_that_cannot_be_written_are_busy():
+    oned = ChokingOned(list(range(0, 4000, 2)), list(range(0, 4000, 2)))
+    with pytest.raises(EngineBusy, match="too many"):
         read(oned)

@@ -15,7 +15,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -31,7 +31,7 @@ from econe.engines.opennebula.login import (
     find_delegation,
     read_server_account,
 )
-from econe.engines.opennebula.rpc import Argument, Oned
+from econe.engines.opennebula.rpc import Argument, Oned, OnedChoked
 from econe.engines.opennebula.xmltree import parse
 from econe.settings import Opennebula
 
@@ -43,6 +43,9 @@ MARK: Final = "opennebula.mark"
 """The file in the state directory that says which oned ours is."""
 OLDEST_S: Final = 60.0
 """No user list is believed for longer, whatever is set."""
+MOST_USERS: Final = 100_000
+LONGEST_GAP: Final = 100
+"""Where users are read one by one: how many numbers in a row may be unused."""
 QUIET_S: Final = 1.0
 """How long a failed reading is not repeated."""
 ADMINISTRATORS: Final = "0"
@@ -191,10 +194,43 @@ class Directory:
 
     def _read(self) -> None:
         began = self._timer()
-        answer = self._own_call("one.userpool.info")
-        users = _understood(lambda: read_users(answer))
+        try:
+            answer = self._own_call("one.userpool.info")
+            users = _understood(lambda: read_users(answer))
+        except OnedChoked as choked:
+            log.warning("The list of users is read one by one problem=%s", choked)
+            users = self._read_one_by_one()
         self._make_sure_of_mark(self._own(users))
         self._users, self._read_at = MappingProxyType(users), began
+
+    def _read_one_by_one(self) -> dict[str, User]:
+        """Any user can make it impossible for oned to write the list (rpc.OnedChoked), and shall
+        lock out nobody but himself: whoever cannot be read is as one who was disabled."""
+        users: dict[str, User] = {}
+        last = max((int(uid) for uid in self._users), default=0)
+        for number in range(MOST_USERS):
+            if number > last + LONGEST_GAP:
+                return users
+            try:
+                user = self._read_one(number)
+            except OnedChoked:
+                known = self._users.get(str(number))
+                user = known and replace(known, enabled=False)
+                last = max(last, number)
+            if user:
+                users[user.uid] = user
+                last = max(last, number)
+        raise EngineBusy("oned has too many users to be read one by one")
+
+    def _read_one(self, number: int) -> User | None:
+        session = self._session(self._account())
+        try:
+            answer = self._oned.text(session, "one.user.info", number, False)
+        except EngineRefused as refused:
+            if meaning_of(refused) is Meaning.ABSENT:
+                return None
+            raise EngineBusy(f"A user cannot be read: {refused.hidden}") from None
+        return _understood(lambda: read_user(parse(answer.encode())))
 
     def _own(self, users: Mapping[str, User]) -> User:
         name = self._account()

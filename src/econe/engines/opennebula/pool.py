@@ -5,8 +5,13 @@ setting of oned's). Between two pages a machine can end, and the rest moves up; 
 walk would skip one, and a skipped machine looks like an ended one. So each page begins some
 machines before the end of the one before, and must reach back to what was seen; if it does not,
 the walk steps back.
+
+A machine that oned cannot write into an answer (rpc.OnedChoked) must not hide all others, for its
+owner can make it so. Then ranges of numbers are halved until only such machines are left out.
+Whoever misses one asks for it by number, and hears that it cannot be read now.
 """
 
+import logging
 from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
@@ -16,11 +21,13 @@ from econe.domain.hidden import Hidden
 from econe.domain.ports import EngineBusy, EngineRefused
 from econe.engines.opennebula.directory import Directory
 from econe.engines.opennebula.errors import Meaning, meaning_of
-from econe.engines.opennebula.rpc import Oned, OnedFault
+from econe.engines.opennebula.rpc import Oned, OnedChoked, OnedFault
 from econe.engines.opennebula.vms import Vm, read_pool, read_vm
 from econe.engines.opennebula.xmltree import parse
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 PAGE: Final = 1000
 """Machines a call: 8 MiB, and some 60 ms of oned's time (facts/opennebula.md 5)."""
@@ -28,6 +35,9 @@ OVERLAP: Final = 32
 """How many machines may end while a page is read, before the walk steps back."""
 MOST_STEPS_BACK: Final = 10
 MOST_PAGES: Final = 10_000
+LAST_NUMBER: Final = 2**31 - 1
+MOST_RANGES: Final = 2000
+"""Some 60 calls are needed for each machine that cannot be read."""
 
 ALL: Final = -2
 """Filter: of every user."""
@@ -47,6 +57,12 @@ class Pool:
 
     def all(self, owner: int = ALL) -> list[Vm]:
         """All that are not done, with all that oned knows of them; of one user with `owner`."""
+        try:
+            return self._in_pages(owner)
+        except OnedChoked:
+            return self._in_ranges(owner)
+
+    def _in_pages(self, owner: int) -> list[Vm]:
         page = self._read_page(owner, 0)
         seen = {vm.number: vm for vm in page}
         offset, steps_back = 0, 0
@@ -70,9 +86,14 @@ class Pool:
         if not refs:
             return []
         numbers = ",".join(sorted(refs))
-        text = self._ask(
-            lambda own: self._oned.text(own, "one.vmpool.infoset", numbers, True),
-        )
+        try:
+            text = self._ask(
+                lambda own: self._oned.text(own, "one.vmpool.infoset", numbers, True),
+            )
+        except OnedChoked:
+            if len(refs) == 1:
+                raise
+            return [vm for ref in sorted(refs) for vm in self._some_of_one(ref)]
         return _read(text, lambda root: list(read_pool(root)))
 
     def one(self, ref: str) -> Vm | None:
@@ -87,10 +108,46 @@ class Pool:
             raise EngineBusy(f"A machine cannot be read: {refused.hidden}") from None
         return _read(text, read_vm)
 
+    def _some_of_one(self, ref: str) -> list[Vm]:
+        try:
+            return self.some([ref])
+        except OnedChoked:
+            return []
+
+    def _in_ranges(self, owner: int) -> list[Vm]:
+        found: list[Vm] = []
+        unreadable: list[int] = []
+        ranges = [(0, LAST_NUMBER)]
+        for _ in range(MOST_RANGES):
+            if not ranges:
+                break
+            first, last = ranges.pop()
+            try:
+                found += self._read_part(owner, first, last)
+            except OnedChoked:
+                if first == last:
+                    unreadable.append(first)
+                else:
+                    middle = (first + last) // 2
+                    ranges += [(middle + 1, last), (first, middle)]
+        else:
+            raise EngineBusy("oned has too many machines that it cannot write into its answers")
+        log.warning(
+            "oned cannot show these machines: something in them has a character beyond U+FFFF"
+            " numbers=%s",
+            unreadable,
+        )
+        return found
+
     def _read_page(self, owner: int, offset: int) -> list[Vm]:
+        return self._read_part(owner, offset, -self._page)
+
+    def _read_part(self, owner: int, start: int, end: int) -> list[Vm]:
+        """oned's two ways: numbers from `start` to `end`, or with a negative `end` so many from an
+        offset on (-1 is all)."""
         text = self._ask(
             lambda own: self._oned.text(
-                own, "one.vmpool.infoextended", owner, offset, -self._page, _NOT_DONE
+                own, "one.vmpool.infoextended", owner, start, end, _NOT_DONE
             )
         )
         return _read(text, lambda root: list(read_pool(root)))
