@@ -125,3 +125,7 @@ def test_every_section_of_the_settings_is_read():
         for f in fields(Settings)
     )
     assert len(known()) == leaves
+
+
+def test_what_the_test_suite_is_told_is_no_setting():
+    assert load(None, {"ECONE_TEST_ONED": "http://127.0.0.1:2633/RPC2"}) == load(None, {})

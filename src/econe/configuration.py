@@ -23,6 +23,8 @@ from econe import settings as declared
 from econe.settings import Settings
 
 PREFIX: Final = "ECONE_"
+OF_TESTS: Final = "ECONE_TEST_"
+"""What begins so is told to the test suite, in whose environment servers are started, too."""
 
 RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "server.max_body_kib": (64, 65536),
@@ -146,7 +148,7 @@ def _from_file(path: Path) -> Iterator[tuple[str, Any]]:
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     by_variable = {key.variable: key for key in known().values()}
     for variable in sorted(environ):
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or variable.startswith(OF_TESTS):
             continue
         key = by_variable.get(variable)
         if key is None:
