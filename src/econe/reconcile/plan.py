@@ -49,7 +49,7 @@ class Move(StrEnum):
     SAY_FAILED = "report failed"
     SAY_GONE = "report gone"
     SAY_KNOWN = "report what it is called and where it is reached"
-    SAY_VANISHED = "report that others ended it"
+    SAY_VANISHED = "report that the engine has it no more"
     TRY_LATER = "try later"
     """Count the try, and wait."""
 
