@@ -46,7 +46,30 @@ def enum_of(shape):
     return [] if shape.name in RELAXED else shape.enum
 
 
+FULL = {"ImageId": "ami-99", "UserData": "QQ==", "NetworkInterfaces": [{"DeviceIndex": 0}]}
+"""What a launch template may hold, with a warning."""
+
 ANSWERS = {
+    "CreateLaunchTemplate": lambda d: d(
+        "CreateLaunchTemplate", LaunchTemplateName="other", LaunchTemplateData=FULL
+    ),
+    "CreateLaunchTemplateVersion": lambda d: d(
+        "CreateLaunchTemplateVersion",
+        LaunchTemplateName="web",
+        VersionDescription="full",
+        LaunchTemplateData=FULL,
+    ),
+    "DeleteLaunchTemplate": lambda d: d("DeleteLaunchTemplate", LaunchTemplateName="web"),
+    "DeleteLaunchTemplateVersions": lambda d: d(
+        "DeleteLaunchTemplateVersions", LaunchTemplateName="web", Versions=["2", "9"]
+    ),
+    "DescribeLaunchTemplateVersions": lambda d: d(
+        "DescribeLaunchTemplateVersions", Versions=["$Latest", "$Default"]
+    ),
+    "GetLaunchTemplateData": lambda d: d("GetLaunchTemplateData", InstanceId=d.launch()[0]),
+    "ModifyLaunchTemplate": lambda d: d(
+        "ModifyLaunchTemplate", LaunchTemplateName="web", DefaultVersion="2"
+    ),
     "CreateKeyPair": lambda d: d("CreateKeyPair", KeyName="k", KeyType="ed25519"),
     "CreateTags": lambda d: d("CreateTags", Resources=d.launch(), Tags=[{"Key": "a"}]),
     "DeleteKeyPair": lambda d: d("DeleteKeyPair", KeyName="mykey"),
@@ -119,6 +142,9 @@ def busy(helen):
     helen.halted(ids[1:])
     helen("TerminateInstances", InstanceIds=ids[2:])
     helen.terminated()
+    data = {"InstanceType": "m1.small", "TagSpecifications": tags}
+    helen("CreateLaunchTemplate", LaunchTemplateName="web", LaunchTemplateData=data)
+    helen("CreateLaunchTemplateVersion", LaunchTemplateName="web", LaunchTemplateData=data)
     (written,) = helen.running()
     helen.consoles.written[written] = (b"login:", helen.now)
     return helen

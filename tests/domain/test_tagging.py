@@ -11,6 +11,8 @@ from econe.domain.faults import (
     Noun,
 )
 
+SMALL = {"InstanceType": "m1.small"}
+
 
 def pairs(**tags):
     return [{"Key": key, "Value": value} for key, value in tags.items()]
@@ -29,6 +31,7 @@ def bearers(desk):
     (id_,) = desk.running()
     row = desk.row(id_)
     desk("CreateKeyPair", KeyName="mykey", KeyType="ed25519")
+    made = desk("CreateLaunchTemplate", LaunchTemplateName="web", LaunchTemplateData=SMALL)
     return {
         "instance": id_,
         "image": row.image_id,
@@ -38,6 +41,7 @@ def bearers(desk):
         "subnet": row.subnet_id,
         "security-group": row.interfaces[0].groups[0][0],
         "key-pair": "key-00000001",
+        "launch-template": made["LaunchTemplate"]["LaunchTemplateId"],
     }
 
 

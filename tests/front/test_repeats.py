@@ -85,6 +85,16 @@ def test_a_token_that_ec2_would_not_take_is_refused(desk: Desk, token: str) -> N
     assert run(desk, token, ImageId=image(desk)).code == "InvalidParameterValue"
 
 
+def test_some_actions_take_longer_tokens(desk: Desk) -> None:
+    """API reference, CreateLaunchTemplate: "Maximum 128 ASCII characters"."""
+    asked = {"LaunchTemplateName": "web", "LaunchTemplateData.InstanceType": "m1.small"}
+    refused = desk.ask("CreateLaunchTemplate", ClientToken="x" * 129, **asked)
+    assert (refused.code, "128" in refused.message) == ("InvalidParameterValue", True)
+    for _ in range(2):
+        made = desk.ask("CreateLaunchTemplate", ClientToken="x" * 128, **asked)
+        assert made.all("launchTemplateName") == ["web"]
+
+
 def test_two_requests_with_one_token_at_once_make_one_set(desk: Desk) -> None:
     ami = image(desk)
     start, replies = threading.Barrier(8), []

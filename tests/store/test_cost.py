@@ -38,6 +38,11 @@ def fill(state: Path, count: int) -> DatabaseStore:
             )
             tx.tags.put(HELEN, row_id, "instance", {"Name": f"n{number}", "Env": "prod"})
             tx.images.add(made.image(f"ami-{number:08d}", account=made.JOHN, public=number == 3))
+            template = f"lt-{number:08d}"
+            tx.launch_templates.add(made.launch_template(template))
+            tx.template_versions.add(made.template_version(2, template))
+            if number > 2:
+                tx.template_versions.add(made.template_version(number, "lt-00000001"))
     return store
 
 
@@ -91,6 +96,12 @@ CHEAP: dict[str, Callable[[Transaction], Any]] = {
             + where("private_ip", "172.31.0.5", "172.31.0.6")
         )
     ),
+    "a launch template by name": lambda tx: tx.launch_templates.find(
+        of_helen(criteria=where("name", "name-of-lt-00000050"))
+    ),
+    "a page of launch templates": lambda tx: tx.launch_templates.find(of_helen(limit=20)),
+    "a version": lambda tx: tx.template_versions.get("lt-00000001", 50),
+    "the versions of one template": lambda tx: tx.template_versions.numbers("lt-00000050"),
     "an instance's tags": lambda tx: tx.tags.find(
         of_helen(criteria=where("resource_id", "i-00000050"))
     ),

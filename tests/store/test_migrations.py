@@ -37,9 +37,12 @@ def fill(tx: Transaction) -> None:
     tx.tags.put(HELEN, "i-00000001", "instance", {"Name": "it's"})
     tx.tokens.put(HELEN, "RunInstances", "t", Answered("d", b"\x00answer"), NOW)
     tx.next_ids("i", 2)
+    tx.launch_templates.add(made.launch_template())
+    tx.template_versions.add(made.template_version())
 
 
-def check(tx: Transaction) -> None:
+def check(tx: Transaction, version: int) -> None:
+    """What a database of that version held."""
     assert tx.accounts.named("helen") == made.account()
     assert tx.access_keys.get("AKIAIOSFODNN7EXAMPLE") == made.access_key()
     assert tx.images.get("ami-00000001") == made.image()
@@ -52,6 +55,9 @@ def check(tx: Transaction) -> None:
     assert [disk.device for disk in row.volumes] == ["/dev/sda1"]
     answered = tx.tokens.get(HELEN, "RunInstances", "t")
     assert answered == Answered("d", b"\x00answer")
+    if version >= 5:
+        assert tx.launch_templates.get("lt-00000001") == made.launch_template()
+        assert tx.template_versions.get("lt-00000001", 2) == made.template_version()
 
 
 def schema(store: DatabaseStore) -> dict[str, str]:
@@ -85,7 +91,7 @@ def test_an_older_database_keeps_what_it_held_and_becomes_like_a_new_one(
     try:
         assert schema(old) == schema(new)
         with old.writing() as tx:
-            check(tx)
+            check(tx, version)
             assert list(tx.next_ids("i")) == ["i-00000003"]
             before = tx.instances.many(["i-00000001"])[0].version
             tx.tags.put(HELEN, "i-00000001", "instance", {"Name": "new"})

@@ -22,6 +22,7 @@ from econe.domain.images import Content, DiskFormat
 from econe.domain.instances import Instance
 from econe.domain.ports import Capabilities, Phase, Picture, Seen, Store
 from econe.domain.queries import Key
+from econe.front.faults import tell
 from econe.store import open_store
 
 GIB = 1 << 30
@@ -97,6 +98,7 @@ class Desk:
                 now=self.now,
                 request_id="r",
                 fragments=self.fragments,
+                words=tell,
                 content=content,
             )
             made = handler.call(context, asked)

@@ -38,6 +38,14 @@ def test_the_clouds_own_instance_types_are_not_amazons_to_say():
     checks.check({**ENOUGH, "InstanceType": "huge.metal"}, RUN)
 
 
+def test_names_with_an_error_code_of_their_own_are_their_nouns_to_refuse():
+    """InvalidLaunchTemplateName.MalformedException, not InvalidParameterValue."""
+    for name in ("DeleteLaunchTemplate", "DescribeLaunchTemplateVersions"):
+        checks.check({"LaunchTemplateName": "a b"}, SERVICE.operation(name))
+    asked = {"LaunchTemplateNames": ["x"]}
+    checks.check(asked, SERVICE.operation("DescribeLaunchTemplates"))
+
+
 def test_account_attributes_that_the_model_forgets_are_let_through():
     """libcloud's ex_get_limits asks for max-instances, which the API reference lists."""
     operation = SERVICE.operation("DescribeAccountAttributes")

@@ -7,11 +7,13 @@ from econe.actions import (
     images,
     instances,
     keypairs,
+    launch_templates,
     launching,
     networks,
     places,
     screenshots,
     tags,
+    template_versions,
     types,
 )
 
@@ -22,10 +24,12 @@ __all__ = [
     "images",
     "instances",
     "keypairs",
+    "launch_templates",
     "launching",
     "networks",
     "places",
     "screenshots",
     "tags",
+    "template_versions",
     "types",
 ]

@@ -1,6 +1,6 @@
 """What a handler has besides the parameters."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -8,6 +8,7 @@ from typing import Protocol
 from econe.actions.fragments import Rendered
 from econe.domain.accounts import Account
 from econe.domain.cloud import Cloud
+from econe.domain.faults import Fault
 from econe.domain.images import Content
 from econe.domain.ports import Transaction
 from econe.domain.queries import Key
@@ -30,6 +31,9 @@ class Context:
     now: datetime
     request_id: str
     fragments: Fragments
+    words: Callable[[Fault], tuple[str, str, int]]
+    """EC2's code and sentence for a fault, and its status: for answers that tell of faults in
+    passing. The table is the door's (front/faults.py)."""
     content: Content | None = None
     """UploadImage only: the body, already received and proven."""
     access_key: str = ""

@@ -1,6 +1,7 @@
 """RunInstances: the parameters, as an order."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from econe.actions import views
@@ -13,6 +14,8 @@ from econe.domain.faults import Conflict, Missing, Noun, Unsupported
 from econe.domain.hidden import Hidden
 from econe.domain.instances import MetadataOptions
 from econe.domain.launch import LAUNCH_TAGGED, DiskOrder, LaunchOrder, NetworkOrder
+from econe.domain.launch_templates import DEFAULT, marks_of, overlay
+from econe.domain.template_book import find_template, find_version
 
 NO_DEFAULTS: Final = MetadataDefaults()
 
@@ -51,9 +54,10 @@ TAKES: Final = """
 """
 
 
-@action("RunInstances", writes=True, takes=" ".join([TAKES, *SO]))
+@action("RunInstances", writes=True, takes=" ".join([TAKES, *SO, "LaunchTemplate"]))
 def run_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    order = read_order(asked, ctx.account.metadata_defaults)
+    whole, marks = _from_template(ctx, asked)
+    order = replace(read_order(whole, ctx.account.metadata_defaults), marks=marks)
     launched = ctx.cloud.instances.launch(ctx.tx, ctx.account.number, order, ctx.now)
     return views.reservation(
         launched[0].reservation_id,
@@ -63,14 +67,37 @@ def run_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     )
 
 
+def _from_template(
+    ctx: Context, asked: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """What is asked over what the launch template says, and the tags that tell of that."""
+    named = asked.get("LaunchTemplate")
+    if named is None:
+        return asked, {}
+    template = find_template(
+        ctx.tx,
+        ctx.account.number,
+        named.get("LaunchTemplateId"),
+        named.get("LaunchTemplateName"),
+    )
+    version = find_version(ctx.tx, template, named.get("Version") or DEFAULT)
+    return overlay(version.parameters, asked), marks_of(version)
+
+
 def read_order(asked: Mapping[str, Any], defaults: MetadataDefaults = NO_DEFAULTS) -> LaunchOrder:
-    interface = _read_interface(asked)
+    check_interfaces(asked)
     insist(asked, SO)
     if not asked.get("ImageId"):
         raise Missing(Noun.PARAMETER, "ImageId")
+    return assemble(asked, defaults)
+
+
+def assemble(asked: Mapping[str, Any], defaults: MetadataDefaults = NO_DEFAULTS) -> LaunchOrder:
+    """The order, as far as it was said: a launch template may leave the image to the launch."""
+    interface = (asked.get("NetworkInterfaces") or [{}])[0]
     user_data = asked.get("UserData")
     return LaunchOrder(
-        image=asked["ImageId"],
+        image=asked.get("ImageId") or "",
         at_least=asked["MinCount"],
         at_most=asked["MaxCount"],
         size=asked.get("InstanceType"),
@@ -119,11 +146,12 @@ def _read_disk(given: Mapping[str, Any]) -> DiskOrder:
     )
 
 
-def _read_interface(asked: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The one interface block; {} where there is none. Terraform and Ansible send one."""
+def check_interfaces(asked: Mapping[str, Any]) -> None:
+    """One interface block at most, and then it alone tells of the network. Terraform and Ansible
+    send one."""
     blocks = asked.get("NetworkInterfaces") or []
     if not blocks:
-        return {}
+        return
     if len(blocks) > 1:
         raise Unsupported(
             Noun.NETWORK_INTERFACE, said="Instances have one network interface in this cloud."
@@ -142,8 +170,6 @@ def _read_interface(asked: Mapping[str, Any]) -> Mapping[str, Any]:
                 f"Network interfaces and an instance-level {said} may not be specified on the "
                 "same request",
             )
-    interface: Mapping[str, Any] = blocks[0]
-    return interface
 
 
 def _read_network(asked: Mapping[str, Any], interface: Mapping[str, Any]) -> NetworkOrder:

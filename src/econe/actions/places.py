@@ -6,6 +6,7 @@ from typing import Any, Final
 from econe.actions.context import Context
 from econe.actions.filters import NOTHING, Table, read_filters
 from econe.actions.registry import action
+from econe.domain.accounts import root_arn
 from econe.domain.default_network import find_default_network
 from econe.domain.faults import Invalid, NotFound, Noun
 from econe.domain.places import zone_id
@@ -119,4 +120,4 @@ def _most_instances(ctx: Context) -> int:
 def get_caller_identity(ctx: Context, _asked: dict[str, Any]) -> dict[str, Any]:
     """STS. Whoever has a key of the account is the account: there are no users inside it."""
     number = ctx.account.number
-    return {"Account": number, "Arn": f"arn:aws:iam::{number}:root", "UserId": number}
+    return {"Account": number, "Arn": root_arn(number), "UserId": number}

@@ -78,3 +78,8 @@ class AccessKey:
     enabled: bool = True
     is_password: bool = False
     """Whether it is the guide's pair, which the user's password makes and changes."""
+
+
+def root_arn(number: str) -> str:
+    """The principal that an account as a whole is. There are no users inside accounts."""
+    return f"arn:aws:iam::{number}:root"

@@ -16,6 +16,7 @@ from econe.domain.image_book import ImageBook
 from econe.domain.keyring import Keyring
 from econe.domain.ports import ANY_ENGINE, Capabilities, Consoles, KeyMaker, Screens
 from econe.domain.sizes import CATALOGUE, Size
+from econe.domain.template_book import TemplateBook
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +66,10 @@ class Cloud:
     @property
     def images(self) -> Gallery:
         return Gallery(self.can)
+
+    @property
+    def launch_templates(self) -> TemplateBook:
+        return TemplateBook()
 
     @property
     def key_pairs(self) -> Keyring:

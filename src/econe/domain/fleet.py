@@ -69,7 +69,7 @@ class Fleet:
         rules.check_network(order.network, network, self.zone)
         plan = Plan(
             account=account,
-            order=order,
+            order=rules.marked(order),
             image=image,
             size=size,
             key=key,

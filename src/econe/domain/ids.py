@@ -14,6 +14,7 @@ PREFIXES: Final = {
     "ami": Noun.IMAGE,
     "i": Noun.INSTANCE,
     "key": Noun.KEY_PAIR,
+    "lt": Noun.LAUNCH_TEMPLATE,
     "eni": Noun.NETWORK_INTERFACE,
     "sg": Noun.SECURITY_GROUP,
     "snap": Noun.SNAPSHOT,

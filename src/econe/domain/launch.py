@@ -7,7 +7,7 @@ work plane finds the rows and makes machines of them.
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Final
@@ -18,6 +18,7 @@ from econe.domain.faults import (
     Conflict,
     Duplicate,
     Invalid,
+    Malformed,
     Missing,
     NoCapacity,
     NotFound,
@@ -94,6 +95,8 @@ class LaunchOrder:
     network: NetworkOrder = NetworkOrder()
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """By resource type."""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """Tags of the cloud's own for the instances; no rule for users' tags holds for these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,14 @@ class Plan:
     zone: str
     can: Capabilities
     now: datetime
+
+
+def marked(order: LaunchOrder) -> LaunchOrder:
+    """With the cloud's own tags among the instances'."""
+    if not order.marks:
+        return order
+    instance = {**order.tags.get("instance", {}), **order.marks}
+    return replace(order, tags={**order.tags, "instance": instance})
 
 
 def check_counts(order: LaunchOrder) -> None:
@@ -166,43 +177,46 @@ def find_key(tx: Transaction, account: str, name: str | None) -> KeyPair | None:
 
 
 def decode_user_data(text: Hidden[str] | None) -> Hidden[bytes] | None:
-    """The bytes that the guest shall see; None for none. Raises Invalid."""
+    """The bytes that the guest shall see; None for none. Raises Malformed."""
     if text is None or not text:
         return None
     try:
         compact = "".join(text.reveal().split()).encode("ascii")
         data = base64.b64decode(compact, validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
-        raise Invalid(
-            Noun.PARAMETER, "UserData", "Invalid BASE64 encoding of user data."
-        ) from error
+        raise Malformed(Noun.USER_DATA, said="Invalid BASE64 encoding of user data.") from error
     if len(data) > MOST_USER_DATA:
-        raise Invalid(Noun.PARAMETER, "UserData", f"User data is limited to {MOST_USER_DATA} bytes")
+        raise Malformed(Noun.USER_DATA, said=f"User data is limited to {MOST_USER_DATA} bytes")
     return Hidden(data) if data else None
 
 
-def choose_root(order: LaunchOrder, image: Image) -> DiskOrder:
-    """The order for the root disk. Other disks cannot be had at launch yet."""
+def check_disks(disks: Sequence[DiskOrder]) -> None:
+    """What can be said of them before the image is known."""
     seen: set[str] = set()
-    for disk in order.disks:
+    for disk in disks:
         if disk.device in seen:
             raise Duplicate(
                 Noun.BLOCK_DEVICE, disk.device, f"The device '{disk.device}' is used twice."
             )
         seen.add(disk.device)
-        if disk.device != image.root_device:
-            raise Unsupported(
-                Noun.BLOCK_DEVICE,
-                disk.device,
-                f"Only the root device '{image.root_device}' can be mapped at launch, "
-                f"not '{disk.device}'.",
-            )
         if disk.volume_type not in VOLUME_TYPES:
             raise Unsupported(
                 Noun.BLOCK_DEVICE,
                 disk.volume_type,
                 f"The volume type '{disk.volume_type}' cannot be had here; "
                 f"use one of {', '.join(sorted(VOLUME_TYPES))}.",
+            )
+
+
+def choose_root(order: LaunchOrder, image: Image) -> DiskOrder:
+    """The order for the root disk. Other disks cannot be had at launch yet."""
+    for disk in order.disks:
+        if disk.device != image.root_device:
+            raise Unsupported(
+                Noun.BLOCK_DEVICE,
+                disk.device,
+                f"Only the root device '{image.root_device}' can be mapped at launch, "
+                f"not '{disk.device}'.",
             )
     return order.disks[0] if order.disks else DiskOrder(image.root_device)
 
@@ -287,6 +301,7 @@ def check_options(order: LaunchOrder) -> None:
                 f"'{kind}' is not a valid taggable resource type for this operation.",
             )
         check_tags(tags)
+    check_disks(order.disks)
 
 
 def check_engine(order: LaunchOrder, can: Capabilities) -> None:

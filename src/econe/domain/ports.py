@@ -21,6 +21,7 @@ from econe.domain.hidden import Hidden
 from econe.domain.images import Content, DiskFormat, Image, ImageState, Placing
 from econe.domain.instances import Instance
 from econe.domain.keypairs import KeyPair
+from econe.domain.launch_templates import LaunchTemplate, TemplateVersion
 from econe.domain.networks import NetworkInterface, SecurityGroup, Subnet, Vpc
 from econe.domain.queries import Key, Page, Query
 from econe.domain.reasons import Reason
@@ -186,6 +187,21 @@ class Sizes(Protocol):
         """Make these all that there are. Whether that changed anything."""
 
 
+class TemplateVersions(Protocol):
+    """The versions of launch templates. None is ever changed; all go with their template."""
+
+    def numbers(self, template_id: str) -> list[int]:
+        """Of all that there are, ascending."""
+
+    def get(self, template_id: str, number: int) -> TemplateVersion | None: ...
+
+    def add(self, version: TemplateVersion) -> None:
+        """Raises Taken."""
+
+    def remove(self, template_id: str, number: int) -> None:
+        """Nothing happens if it is not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """A request that was done under a client token, and what it was answered."""
@@ -218,6 +234,10 @@ class Transaction(Protocol):
     def instances(self) -> Instances: ...
     @property
     def key_pairs(self) -> Rows[KeyPair]: ...
+    @property
+    def launch_templates(self) -> Rows[LaunchTemplate]: ...
+    @property
+    def template_versions(self) -> TemplateVersions: ...
     @property
     def volumes(self) -> Rows[Volume]: ...
     @property

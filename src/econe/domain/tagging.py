@@ -6,13 +6,21 @@ from typing import Any
 from econe.domain.faults import Invalid, LimitExceeded, Malformed, NotFound, Noun
 from econe.domain.ids import noun_of, read_id
 from econe.domain.ports import Rows, Transaction
-from econe.domain.tags import LONGEST_KEY, LONGEST_VALUE, MOST, RESERVED
+from econe.domain.tags import (
+    LONGEST_KEY,
+    LONGEST_VALUE,
+    MOST,
+    RESERVED,
+    is_reserved,
+    of_users,
+)
 
 TAGGABLE = frozenset(
     {
         Noun.IMAGE,
         Noun.INSTANCE,
         Noun.KEY_PAIR,
+        Noun.LAUNCH_TEMPLATE,
         Noun.NETWORK_INTERFACE,
         Noun.SECURITY_GROUP,
         Noun.SUBNET,
@@ -50,7 +58,7 @@ def usable_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_key(key: str) -> None:
-    if key.lower().startswith(RESERVED):
+    if is_reserved(key):
         raise Invalid(
             Noun.TAG, key, f"Tag keys starting with '{RESERVED}' are reserved for internal use"
         )
@@ -65,7 +73,7 @@ def put_tags(tx: Transaction, account: str, asked: Sequence[str], tags: Mapping[
     check_tags(tags)
     targets = [_owned(tx, account, text) for text in dict.fromkeys(asked)]
     for _, row_id in targets:
-        if len(tx.tags.of(row_id).keys() | tags.keys()) > MOST:
+        if len(of_users(tx.tags.of(row_id)).keys() | tags.keys()) > MOST:
             raise LimitExceeded(
                 Noun.TAG, row_id, f"The resource '{row_id}' would have more than {MOST} tags."
             )
@@ -79,12 +87,13 @@ def drop_tags(
     asked: Sequence[str],
     tags: Sequence[tuple[str, str | None]] | None,
 ) -> None:
-    """Those of the keys; with a value only where it is the tag's; None drops all."""
+    """Those of the keys; with a value only where it is the tag's; None drops all that are the
+    users' (API reference, DeleteTags: "We do not delete Amazon Web Services-generated tags")."""
     for key, _ in tags or ():
         check_key(key)
     targets = [_owned(tx, account, text) for text in dict.fromkeys(asked)]
     for _, row_id in targets:
-        wanted = [(key, None) for key in tx.tags.of(row_id)] if tags is None else tags
+        wanted = [(key, None) for key in of_users(tx.tags.of(row_id))] if tags is None else tags
         for key, value in wanted:
             tx.tags.drop(row_id, key, value)
 
@@ -106,6 +115,7 @@ def _rows(tx: Transaction) -> Mapping[Noun, Rows[Any]]:
         Noun.IMAGE: tx.images,
         Noun.INSTANCE: tx.instances,
         Noun.KEY_PAIR: tx.key_pairs,
+        Noun.LAUNCH_TEMPLATE: tx.launch_templates,
         Noun.NETWORK_INTERFACE: tx.interfaces,
         Noun.SECURITY_GROUP: tx.security_groups,
         Noun.SUBNET: tx.subnets,

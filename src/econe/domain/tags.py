@@ -1,8 +1,11 @@
 """Tags, and the kinds of thing that bear them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 RESERVED = "aws:"
+"""What keys of the cloud's own tags begin with; users neither set nor remove such, and they do not
+count towards MOST (User Guide, "Tag restrictions")."""
 MOST = 50
 LONGEST_KEY = 128
 LONGEST_VALUE = 256
@@ -12,7 +15,16 @@ LONGEST_VALUE = 256
 class Tag:
     resource_id: str
     resource_type: str
-    """EC2's word: instance, image, key-pair, volume, network-interface, vpc, subnet,
-    security-group."""
+    """EC2's word: instance, image, key-pair, launch-template, volume, network-interface, vpc,
+    subnet, security-group."""
     key: str
     value: str
+
+
+def is_reserved(key: str) -> bool:
+    return key.lower().startswith(RESERVED)
+
+
+def of_users(tags: Mapping[str, str]) -> dict[str, str]:
+    """Those that are not the cloud's own."""
+    return {key: value for key, value in tags.items() if not is_reserved(key)}

@@ -89,6 +89,9 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.CAPACITY, _N.INSTANCE): Words(
         "InsufficientInstanceCapacity", 500, "There is not enough capacity for the request"
     ),
+    (_K.MALFORMED, _N.USER_DATA): Words(
+        "InvalidUserData.Malformed", 400, "The user data is not valid"
+    ),
     (_K.INVALID, _N.INSTANCE_TYPE): Words(_VALUE, 400, "Invalid value '{}' for InstanceType."),
     (_K.NOT_FOUND, _N.INSTANCE_TYPE): Words(
         "InvalidInstanceType", 400, "The following supplied instance types do not exist: [{}]"
@@ -104,6 +107,45 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     ),
     (_K.LIMIT, _N.KEY_PAIR): Words(
         "KeyPairLimitExceeded", 400, "The maximum number of key pairs has been reached."
+    ),
+    # launch templates
+    (_K.NOT_FOUND, _N.LAUNCH_TEMPLATE): Words(
+        "InvalidLaunchTemplateId.NotFound",
+        400,
+        "The specified launch template, with template ID {}, does not exist.",
+    ),
+    (_K.MALFORMED, _N.LAUNCH_TEMPLATE): _malformed("InvalidLaunchTemplateId.Malformed", "lt"),
+    (_K.LIMIT, _N.LAUNCH_TEMPLATE): Words(
+        "ResourceLimitExceeded", 400, "The maximum number of launch templates has been reached."
+    ),
+    (_K.NOT_FOUND, _N.LAUNCH_TEMPLATE_NAME): Words(
+        "InvalidLaunchTemplateName.NotFoundException",
+        400,
+        "The specified launch template, with template name {}, does not exist.",
+    ),
+    (_K.MALFORMED, _N.LAUNCH_TEMPLATE_NAME): Words(
+        "InvalidLaunchTemplateName.MalformedException",
+        400,
+        "A launch template name must be between 3 and 128 characters, and may contain letters, "
+        "numbers, and the following characters: - ( ) . / _",
+    ),
+    (_K.DUPLICATE, _N.LAUNCH_TEMPLATE_NAME): Words(
+        "InvalidLaunchTemplateName.AlreadyExistsException",
+        400,
+        "Launch template name already in use.",
+    ),
+    (_K.NOT_FOUND, _N.LAUNCH_TEMPLATE_VERSION): Words(
+        "InvalidLaunchTemplateId.VersionNotFound",
+        400,
+        "The specified launch template version {} does not exist.",
+    ),
+    (_K.INVALID, _N.LAUNCH_TEMPLATE_VERSION): Words(
+        _VALUE, 400, "Invalid launch template version: {}"
+    ),
+    (_K.LIMIT, _N.LAUNCH_TEMPLATE_VERSION): Words(
+        "ResourceLimitExceeded",
+        400,
+        "The maximum number of versions of a launch template has been reached.",
     ),
     # networks
     (_K.NOT_FOUND, _N.NETWORK_INTERFACE): _not_found(

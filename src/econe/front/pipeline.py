@@ -196,7 +196,7 @@ def check(exchange: Exchange) -> None:
     if exchange.handler.writes:
         takes |= repeats.TAKEN
     checks.refuse_unsupported(exchange.asked, exchange.operation, takes)
-    repeats.check(exchange.asked)
+    repeats.check(exchange.asked, exchange.handler.name)
 
 
 def recall(exchange: Exchange) -> None:
@@ -217,6 +217,7 @@ def perform(exchange: Exchange) -> None:
             now=exchange.now,
             request_id=exchange.line.request_id,
             fragments=_keeper(exchange),
+            words=faults.tell,
             content=exchange.content,
             access_key=exchange.claim.access_key,
         )

@@ -17,6 +17,12 @@ from econe.wire.refusal import Refusal
 TAKEN: Final = frozenset({"ClientToken"})
 LONGEST: Final = 64
 """API reference, RunInstances: "Maximum 64 ASCII characters"."""
+LONGER: Final = {
+    "CreateLaunchTemplate": 128,
+    "CreateLaunchTemplateVersion": 128,
+    "ModifyLaunchTemplate": 128,
+}
+"""Actions that the API reference lets take more."""
 
 KEPT_ID: Final = "00000000-0000-0000-0000-000000000000"
 KEPT_VERSION: Final = "0000-00-00"
@@ -24,13 +30,14 @@ KEPT_VERSION: Final = "0000-00-00"
 _HOW, _WHAT = "ClientToken", "DryRun"
 
 
-def check(asked: Mapping[str, Any]) -> None:
+def check(asked: Mapping[str, Any], action: str) -> None:
     """Raises Refusal for a token that EC2 would not take."""
     token = asked.get(_HOW, "")
-    if len(token) > LONGEST or not token.isascii():
+    longest = LONGER.get(action, LONGEST)
+    if len(token) > longest or not token.isascii():
         raise Refusal(
             "InvalidParameterValue",
-            f"Value for parameter {_HOW} is invalid. Must be at most {LONGEST} ASCII characters.",
+            f"Value for parameter {_HOW} is invalid. Must be at most {longest} ASCII characters.",
         )
 
 

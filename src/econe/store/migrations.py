@@ -334,6 +334,27 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE images ADD COLUMN protection TEXT NOT NULL DEFAULT 'disabled'",
         "ALTER TABLE images ADD COLUMN protected_until TEXT",
     ),
+    # 5: launch templates
+    (
+        """CREATE TABLE launch_templates (
+            id TEXT NOT NULL PRIMARY KEY,
+            account TEXT NOT NULL REFERENCES accounts (number),
+            name TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            default_number INTEGER NOT NULL,
+            latest_number INTEGER NOT NULL,
+            last_number INTEGER NOT NULL,
+            version INTEGER NOT NULL,
+            UNIQUE (account, name))""",
+        "CREATE INDEX launch_templates_of ON launch_templates (account, id, version)",
+        """CREATE TABLE template_versions (
+            template_id TEXT NOT NULL REFERENCES launch_templates (id) ON DELETE CASCADE,
+            number INTEGER NOT NULL CHECK (number > 0),
+            created_at TEXT NOT NULL,
+            data TEXT NOT NULL,
+            description TEXT NOT NULL,
+            PRIMARY KEY (template_id, number))""",
+    ),
 )
 
 VERSION: Final = len(STEPS)

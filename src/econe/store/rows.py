@@ -22,6 +22,7 @@ from sqlalchemy import func as sql
 from econe.domain.images import Image
 from econe.domain.instances import Instance, InstanceState
 from econe.domain.keypairs import KeyPair
+from econe.domain.launch_templates import LaunchTemplate
 from econe.domain.networks import NetworkInterface, SecurityGroup, Subnet, Vpc
 from econe.domain.ports import Known, Stale, Usage
 from econe.domain.queries import Key, Page, Query
@@ -43,6 +44,7 @@ Row = TypeVar("Row", bound=_Versioned)
 
 IMAGES: Final = Noun(Mapper(Image, tables.images), "image", parts={"executable_by": Leave()})
 KEY_PAIRS: Final = Noun(Mapper(KeyPair, tables.key_pairs), "key-pair")
+LAUNCH_TEMPLATES: Final = Noun(Mapper(LaunchTemplate, tables.launch_templates), "launch-template")
 VPCS: Final = Noun(Mapper(Vpc, tables.vpcs), "vpc")
 SUBNETS: Final = Noun(Mapper(Subnet, tables.subnets), "subnet")
 SECURITY_GROUPS: Final = Noun(Mapper(SecurityGroup, tables.security_groups), "security-group")
@@ -72,6 +74,7 @@ VERSIONED: Final = tuple(
     for noun in (
         IMAGES,
         KEY_PAIRS,
+        LAUNCH_TEMPLATES,
         VPCS,
         SUBNETS,
         SECURITY_GROUPS,

@@ -13,8 +13,8 @@ def _text(name: str, *, null: bool = False, key: bool = False) -> Column[str]:
     return Column(name, Text, nullable=null, primary_key=key)
 
 
-def _number(name: str, *, null: bool = False) -> Column[int]:
-    return Column(name, Integer, nullable=null)
+def _number(name: str, *, null: bool = False, key: bool = False) -> Column[int]:
+    return Column(name, Integer, nullable=null, primary_key=key)
 
 
 def _bytes(name: str, *, null: bool = False) -> Column[bytes]:
@@ -118,6 +118,29 @@ key_pairs = Table(
     _text("public_key"),
     _text("created_at"),
     _number("version"),
+)
+
+launch_templates = Table(
+    "launch_templates",
+    metadata,
+    _text("id", key=True),
+    _text("account"),
+    _text("name"),
+    _text("created_at"),
+    _number("default_number"),
+    _number("latest_number"),
+    _number("last_number"),
+    _number("version"),
+)
+
+template_versions = Table(
+    "template_versions",
+    metadata,
+    _text("template_id", key=True),
+    _number("number", key=True),
+    _text("created_at"),
+    _text("data"),
+    _text("description"),
 )
 
 vpcs = Table(

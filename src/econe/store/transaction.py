@@ -8,6 +8,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from econe.domain.ids import write_id
 from econe.domain.keypairs import KeyPair
+from econe.domain.launch_templates import LaunchTemplate
 from econe.domain.networks import SecurityGroup, Subnet, Vpc
 from econe.domain.volumes import Volume
 from econe.store import rows, tables
@@ -17,6 +18,7 @@ from econe.store.sealing import Seal
 from econe.store.sizes import SizeRows
 from econe.store.statements import Session, Statement
 from econe.store.tagging import TagRows
+from econe.store.templates import TemplateVersionRows
 
 _C: Final = tables.counters.c
 _COUNT: Final = Statement(
@@ -64,6 +66,14 @@ class DatabaseTransaction:
     @property
     def key_pairs(self) -> TableRows[KeyPair]:
         return TableRows(self._session, rows.KEY_PAIRS)
+
+    @property
+    def launch_templates(self) -> TableRows[LaunchTemplate]:
+        return TableRows(self._session, rows.LAUNCH_TEMPLATES)
+
+    @property
+    def template_versions(self) -> TemplateVersionRows:
+        return TemplateVersionRows(self._session)
 
     @property
     def volumes(self) -> TableRows[Volume]:

@@ -16,6 +16,8 @@ from econe.wire.refusal import Refusal, shown
 # Enumerations that are not the model's to say: which types there are is the cloud's own, and of the
 # account attributes in the API reference the model knows two.
 _OPEN_ENUMS: Final = frozenset({"AccountAttributeName", "InstanceType"})
+# Names for which EC2 has an error code of its own: their noun's rule is the one that refuses.
+_OPEN_NAMES: Final = frozenset({"LaunchTemplateName"})
 _MOST_LISTED: Final = 12
 
 
@@ -50,7 +52,7 @@ def _check_structure(value: Mapping[str, Any], shape: Shape, path: str) -> None:
 
 def _check_scalar(value: Any, shape: Shape, path: str) -> None:
     rules = shape.metadata
-    if not rules:
+    if not rules or shape.name in _OPEN_NAMES:
         return
     text = None if "sensitive" in rules or shape.type_name == "blob" else str(value)
     if isinstance(value, str | bytes):

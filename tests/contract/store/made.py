@@ -8,6 +8,7 @@ from econe.domain.hidden import Hidden
 from econe.domain.images import DiskFormat, Image, ImageState
 from econe.domain.instances import Instance, InstanceState, MetadataOptions
 from econe.domain.keypairs import KeyPair
+from econe.domain.launch_templates import LaunchTemplate, TemplateVersion, written
 from econe.domain.networks import NetworkInterface, SecurityGroup, Subnet, Vpc
 from econe.domain.ports import Transaction
 from econe.domain.reasons import Reason
@@ -62,6 +63,34 @@ def key_pair(row_id: str = "key-00000001", **fields: Any) -> KeyPair:
             "fingerprint": "xyz=",
             "public_key": "ssh-ed25519 AAAA me",
             "created_at": NOW,
+        }
+        | fields
+    )
+
+
+def launch_template(row_id: str = "lt-00000001", **fields: Any) -> LaunchTemplate:
+    return LaunchTemplate(
+        **{
+            "id": row_id,
+            "account": HELEN,
+            "name": f"name-of-{row_id}",
+            "created_at": NOW,
+            "default_number": 2,
+            "latest_number": 3,
+            "last_number": 5,
+        }
+        | fields
+    )
+
+
+def template_version(number: int = 2, of: str = "lt-00000001", **fields: Any) -> TemplateVersion:
+    return TemplateVersion(
+        **{
+            "template_id": of,
+            "number": number,
+            "created_at": later(number),
+            "data": written({"ImageId": "ami-00000001", "KeyName": "Ünïcödé <&> 'quoted'"}),
+            "description": f"number {number}",
         }
         | fields
     )

@@ -18,6 +18,7 @@ NOUNS: dict[str, Callable[..., Any]] = {
     "images": made.image,
     "instances": made.instance,
     "key_pairs": made.key_pair,
+    "launch_templates": made.launch_template,
     "volumes": made.volume,
     "interfaces": made.interface,
     "vpcs": lambda **f: made.vpc("vpc-00000009", is_default=False, **f),
@@ -30,6 +31,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "images": {"registered": False, "state": ImageState.DEREGISTERED, "public": True},
     "instances": {"state": InstanceState.RUNNING, "engine_ref": "x", "generation": 2},
     "key_pairs": {"fingerprint": "other"},
+    "launch_templates": {"default_number": 3, "last_number": 6},
     "volumes": {"state": VolumeState.DELETING, "size_gib": 9},
     "interfaces": {"private_ip": "172.31.9.9", "groups": ()},
     "vpcs": {"cidr": "10.0.0.0/16"},
@@ -145,6 +147,49 @@ def test_removing_takes_the_tags_along_and_twice_is_once(store: Store, noun: str
         assert tx.tags.of(row.id) == {}
 
 
+def _with_versions(tx: Transaction, *numbers: int, of: str = "lt-00000001") -> None:
+    tx.launch_templates.add(made.launch_template(of))
+    for number in numbers:
+        tx.template_versions.add(made.template_version(number, of))
+
+
+def test_versions_of_a_template_come_back_as_they_were_added(store: Store) -> None:
+    with store.writing() as tx:
+        _with_versions(tx, 2, 10, 3)
+        _with_versions(tx, 1, of="lt-00000002")
+    with store.reading() as tx:
+        assert tx.template_versions.numbers("lt-00000001") == [2, 3, 10]
+        assert tx.template_versions.get("lt-00000001", 10) == made.template_version(10)
+        assert tx.template_versions.get("lt-00000001", 1) is None
+        assert tx.template_versions.get("lt-00000002", 2) is None
+        assert tx.template_versions.numbers("lt-00000009") == []
+
+
+def test_removing_a_version_takes_no_other_and_twice_is_once(store: Store) -> None:
+    with store.writing() as tx:
+        _with_versions(tx, 2, 3)
+        _with_versions(tx, 2, of="lt-00000002")
+        for _ in range(2):
+            tx.template_versions.remove("lt-00000001", 2)
+        assert tx.template_versions.numbers("lt-00000001") == [3]
+        assert tx.template_versions.numbers("lt-00000002") == [2]
+
+
+def test_a_template_takes_its_versions_along(store: Store) -> None:
+    with store.writing() as tx:
+        _with_versions(tx, 2, 3)
+        _with_versions(tx, 2, of="lt-00000002")
+        tx.launch_templates.remove("lt-00000001")
+        assert tx.template_versions.numbers("lt-00000001") == []
+        assert tx.template_versions.numbers("lt-00000002") == [2]
+
+
+def test_a_version_has_a_template(store: Store) -> None:
+    with store.writing() as tx, pytest.raises(Taken) as taken:
+        tx.template_versions.add(made.template_version())
+    assert taken.value.what == "foreign key"
+
+
 def _again(noun: str) -> Callable[[Transaction], None]:
     return lambda tx: rows_of(tx, noun).add(NOUNS[noun]())
 
@@ -160,6 +205,14 @@ TAKEN: dict[str, tuple[Callable[[Transaction], None], Callable[[Transaction], No
     "key_pairs.name": (
         lambda tx: tx.key_pairs.add(made.key_pair(name="same")),
         lambda tx: tx.key_pairs.add(made.key_pair("key-00000002", name="same")),
+    ),
+    "launch_templates.name": (
+        lambda tx: tx.launch_templates.add(made.launch_template(name="same")),
+        lambda tx: tx.launch_templates.add(made.launch_template("lt-00000002", name="same")),
+    ),
+    "template_versions.number": (
+        lambda tx: _with_versions(tx, 2),
+        lambda tx: tx.template_versions.add(made.template_version(2)),
     ),
     "images.name": (
         lambda tx: tx.images.add(made.image(name="same")),

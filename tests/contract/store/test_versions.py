@@ -99,6 +99,7 @@ def test_an_instances_version_stays_when(
     [
         ("images", "image", made.image()),
         ("key_pairs", "key-pair", made.key_pair()),
+        ("launch_templates", "launch-template", made.launch_template()),
         ("volumes", "volume", made.volume()),
         ("interfaces", "network-interface", made.interface()),
         ("vpcs", "vpc", None),
