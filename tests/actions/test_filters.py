@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.desk import refused
 
+from econe.actions.addresses import FILTERS as ADDRESS_FILTERS
 from econe.actions.attachments import INTERFACES, VOLUMES
 from econe.actions.filters import (
     LONGEST_PATTERN,
@@ -146,6 +147,7 @@ def test_there_is_a_limit_to_filters_and_values():
 # --- the API reference, as botocore carries it -------------------------------------------
 
 TABLES = {
+    "DescribeAddresses": ADDRESS_FILTERS,
     "DescribeAvailabilityZones": ZONE_FILTERS,
     "DescribeImages": IMAGE_FILTERS,
     "DescribeInstanceStatus": STATUS_FILTERS,

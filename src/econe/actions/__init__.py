@@ -1,6 +1,7 @@
 """What the API can do: one module per noun. Importing this package registers every action."""
 
 from econe.actions import (
+    addresses,
     attachments,
     attributes,
     image_attributes,
@@ -18,6 +19,7 @@ from econe.actions import (
 )
 
 __all__ = [
+    "addresses",
     "attachments",
     "attributes",
     "image_attributes",

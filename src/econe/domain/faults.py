@@ -12,6 +12,8 @@ class Noun(StrEnum):
 
     ACCOUNT = "account"
     ACCESS_KEY = "access-key"
+    ADDRESS = "address"
+    ALLOCATION = "allocation"
     BLOCK_DEVICE = "block-device"
     IMAGE = "image"
     IMAGE_NAME = "image-name"

@@ -12,6 +12,7 @@ from econe.domain.faults import Malformed, Noun
 
 PREFIXES: Final = {
     "ami": Noun.IMAGE,
+    "eipalloc": Noun.ALLOCATION,
     "i": Noun.INSTANCE,
     "key": Noun.KEY_PAIR,
     "lt": Noun.LAUNCH_TEMPLATE,

@@ -147,6 +147,14 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
         400,
         "The maximum number of versions of a launch template has been reached.",
     ),
+    # addresses
+    (_K.NOT_FOUND, _N.ADDRESS): Words("InvalidAddress.NotFound", 400, "Address '{}' not found."),
+    (_K.MALFORMED, _N.ADDRESS): Words(
+        "InvalidAddress.Malformed", 400, "The address '{}' is not valid"
+    ),
+    (_K.NOT_FOUND, _N.ALLOCATION): _not_found("InvalidAllocationID.NotFound", "allocation ID"),
+    # The API reference has no code for a malformed one: it cannot be found.
+    (_K.MALFORMED, _N.ALLOCATION): _not_found("InvalidAllocationID.NotFound", "allocation ID"),
     # networks
     (_K.NOT_FOUND, _N.NETWORK_INTERFACE): _not_found(
         "InvalidNetworkInterfaceID.NotFound", "networkInterface ID"
