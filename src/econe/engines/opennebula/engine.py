@@ -11,6 +11,7 @@ from econe.domain.ports import Capabilities, Clock, Poke, Register
 from econe.engines.opennebula.consoles import VncConsoles
 from econe.engines.opennebula.directory import Directory
 from econe.engines.opennebula.disks import NoDisks
+from econe.engines.opennebula.estate import OpennebulaEstate
 from econe.engines.opennebula.images import OnedImages
 from econe.engines.opennebula.launcher import Launcher
 from econe.engines.opennebula.machines import OpennebulaMachines
@@ -77,7 +78,7 @@ class OpennebulaEngine:
         staging = Staging(way, Hidden(hmac.digest(mark_key.reveal(), b"staged files", "sha256")))
         self.images = OnedImages(self._oned, directory, marks, staging, settings)
         self.staged = staging if way.by_url else None
-        self.estate = None
+        self.estate = OpennebulaEstate(self._oned, directory, settings, self.machines.strangers)
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None
 
