@@ -8,6 +8,7 @@ from tests.support.oned.errors import Refused
 from tests.support.oned.faults import Drop, Hang, Says, Status
 from tests.support.oned.images import ImageState as Oneds
 from tests.support.oned.objects import Lock
+from tests.support.oned.templates import Template
 
 from econe.domain.accounts import number_of
 from econe.domain.images import ImageState
@@ -113,6 +114,7 @@ def test_a_copy_that_a_user_made_is_an_image_of_its_own(rig: Rig) -> None:
 def test_all_are_read_in_one_call_as_the_service_account(rig: Rig) -> None:
     for number in range(3):
         rig.made_by_others(f"old {number}", EC2_AMI="YES")
+    rig.images.look()
     before = len(rig.standin.calls)
     assert len(rig.images.look()) == 3
     (call,) = rig.standin.calls[before:]
@@ -249,10 +251,28 @@ def test_an_answer_that_is_lost_is_asked_for_again(rig: Rig, method: str, before
     assert rig.world.images == {}
 
 
+def set_up_anew(rig: Rig) -> None:
+    """The same address, another database."""
+    rig.world.images.clear()
+    rig.world.user_named("serveradmin").template = Template()
+
+
 def test_another_oned_is_not_believed_that_an_image_is_gone(rig: Rig) -> None:
-    rig.directory.people()
-    serveradmin = rig.world.user_named("serveradmin")
-    for name in list(serveradmin.template.names()):
-        serveradmin.template.drop(name)
-    with pytest.raises(EngineBusy):
-        rig.images.remove("4711")
+    ref = rig.images.ensure(rig.spec())
+    set_up_anew(rig)
+    with pytest.raises(EngineBusy, match="not the OpenNebula that it was"):
+        rig.images.remove(ref)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_another_oned_is_not_believed_that_all_images_are_gone(rig: Rig, restarted: bool) -> None:
+    rig.images.ensure(rig.spec())
+    rig.images.look()
+    set_up_anew(rig)
+    if restarted:
+        rig = rig.after_a_crash()
+    for _ in range(2):
+        with pytest.raises(EngineBusy, match="not the OpenNebula that it was"):
+            rig.images.look()
+    assert len(rig.upload_files()) == 1
+    rig.oned.close()

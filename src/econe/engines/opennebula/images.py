@@ -71,6 +71,8 @@ class OnedImages:
     ) -> None:
         self._oned, self._directory, self._marks = oned, directory, marks
         self._staging, self._settings = staging, settings
+        self._last: frozenset[str] | None = None
+        """What the last look showed."""
 
     def ensure(self, spec: ImageSpec) -> str:
         uid = uid_of(spec.account)
@@ -94,14 +96,18 @@ class OnedImages:
                 ours[our_id] = image
             if image.is_machine_image and image.type in DISK_TYPES.values():
                 marked.append(image)
-        self._sweep(ours, began)
         ids = {image.ref: our_id for our_id, image in ours.items()}
         # A copy that a user made of one of ours carries its mark, and is an image of its own.
-        return {
+        seen = {
             image.ref: _seen(image, ids.get(image.ref, ""))
             for image in (*ours.values(), *marked)
             if image.standing in STATES
         }
+        if self._last is None or not self._last <= seen.keys():
+            self._directory.check_same_oned()  # what is missing is believed to be gone
+        self._last = frozenset(seen)
+        self._sweep(ours, began)
+        return seen
 
     def mark(self, ref: str, *, registered: bool) -> None:
         image = self._one(ref)
