@@ -163,6 +163,7 @@ TABLES = {
     "DescribeVpcs": VPCS.table,
 }
 EXTRA = {
+    "DescribeAddresses": {"domain"},
     "DescribeImages": {"registered"},
     "DescribeSubnets": {
         "availabilityZone",

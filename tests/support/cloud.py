@@ -21,7 +21,7 @@ from econe.front.server import bind, make_server, url_of
 from econe.settings import Settings
 
 _numbers = itertools.count(1)
-_session = boto3.Session(region_name="us-east-1")  # one: reading the models takes a second
+session = boto3.Session(region_name="us-east-1")  # one: reading the models takes a second
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,22 @@ class Cloud:
 
     def client(self, service: str = "ec2", **config: Any) -> Any:
         """Unmodified boto3. It does not try again, so that a test sees each answer."""
-        return _session.client(
+        return session.client(
             service,
             endpoint_url=self.url,
             aws_access_key_id=self.caller.access_key,
             aws_secret_access_key=self.caller.secret,
             config=Config(retries={"max_attempts": 0}, **config),
+        )
+
+    def resource(self) -> Any:
+        """boto3's objects."""
+        return session.resource(
+            "ec2",
+            endpoint_url=self.url,
+            aws_access_key_id=self.caller.access_key,
+            aws_secret_access_key=self.caller.secret,
+            config=Config(retries={"max_attempts": 0}),
         )
 
     def image(self, *, registered: bool = True) -> str:

@@ -21,6 +21,9 @@ FILTERS: Final = Table(
         (
             "allocation-id",
             "association-id",
+            # Not in the API reference any more; boto3's `classic_addresses` and `vpc_addresses`
+            # ask by it.
+            "domain",
             "instance-id",
             "network-border-group",
             "network-interface-id",

@@ -1,0 +1,236 @@
+"""Stock boto3: its resources, its waiters and its paginators."""
+
+from typing import Any
+
+import pytest
+from botocore import xform_name
+from botocore.exceptions import ClientError
+from tests.support.cloud import Cloud, codes, make_caller, session
+
+import econe.actions  # noqa: F401 - registers every action
+from econe.actions.registry import HANDLERS
+
+QUICK = {"Delay": 0.1, "MaxAttempts": 100}
+
+
+def named(kind: str, name: str, **more: str) -> list[dict[str, Any]]:
+    tags = [{"Key": key, "Value": value} for key, value in {"Name": name, **more}.items()]
+    return [{"ResourceType": kind, "Tags": tags}]
+
+
+# --- resources ---------------------------------------------------------------------------
+
+
+def test_resources_play_the_story(cloud: Cloud) -> None:
+    """Made, read, changed and ended by objects alone; reload() after each step asks anew."""
+    ec2 = cloud.resource()
+    pair = ec2.create_key_pair(KeyName="mykey", TagSpecifications=named("key-pair", "mine"))
+    assert pair.key_material.startswith("-----BEGIN")
+    (instance,) = ec2.create_instances(
+        ImageId=cloud.image(),
+        MinCount=1,
+        MaxCount=1,
+        KeyName=pair.name,
+        InstanceType="t2.micro",
+        TagSpecifications=named("instance", "web", team="a"),
+    )
+    instance.wait_until_exists()
+    instance.wait_until_running(WaiterConfig=QUICK)
+    instance.reload()
+    _is_read(ec2, instance)
+    _is_changed(ec2, instance)
+    instance.terminate()
+    instance.wait_until_terminated(WaiterConfig=QUICK)
+    assert [each.id for each in ec2.instances.all()] == [instance.id]
+    assert list(ec2.volumes.all()) == []
+    pair.delete()
+    assert list(ec2.key_pairs.all()) == []
+
+
+def _is_read(ec2: Any, instance: Any) -> None:
+    assert instance.state == {"Code": 16, "Name": "running"}
+    assert instance.key_pair.key_fingerprint == ec2.KeyPair("mykey").key_fingerprint
+    assert {tag["Key"]: tag["Value"] for tag in instance.tags} == {"Name": "web", "team": "a"}
+    assert instance.image.state == "available"
+    assert instance.vpc.is_default
+    assert instance.subnet.default_for_az
+    (group,) = instance.vpc.security_groups.all()
+    assert instance.security_groups == [{"GroupId": group.id, "GroupName": "default"}]
+    (volume,) = instance.volumes.all()
+    assert (volume.state, volume.attachments[0]["InstanceId"]) == ("in-use", instance.id)
+    (interface,) = instance.network_interfaces
+    assert interface.private_ip_address == instance.private_ip_address
+    assert interface.attachment["DeviceIndex"] == 0
+    assert instance.public_ip_address is None
+    assert list(instance.vpc_addresses.all()) == []
+    assert list(ec2.classic_addresses.all()) == []
+    placed = [{"Name": "availability-zone", "Values": [instance.placement["AvailabilityZone"]]}]
+    assert [each.id for each in ec2.instances.filter(Filters=placed)] == [instance.id]
+
+
+def _is_changed(ec2: Any, instance: Any) -> None:
+    instance.create_tags(Tags=[{"Key": "team", "Value": "b"}])
+    (tag,) = (each for each in instance.vpc.meta.client.describe_tags()["Tags"]
+              if each["Key"] == "team" and each["ResourceId"] == instance.id)  # fmt: skip
+    assert tag["Value"] == "b"
+    ec2.Tag(instance.id, "team", "b").delete()
+    instance.stop()
+    instance.wait_until_stopped(WaiterConfig=QUICK)
+    instance.modify_attribute(InstanceType={"Value": "t2.small"})
+    instance.modify_attribute(DisableApiTermination={"Value": True})
+    assert instance.describe_attribute(Attribute="instanceType")["InstanceType"] == {
+        "Value": "t2.small"
+    }
+    instance.start()
+    instance.wait_until_running(WaiterConfig=QUICK)
+    instance.reload()
+    assert instance.instance_type == "t2.small"
+    assert instance.tags == [{"Key": "Name", "Value": "web"}]
+    with pytest.raises(ClientError) as refused:
+        instance.terminate()
+    assert codes(refused) == ("OperationNotPermitted", 400)
+    instance.modify_attribute(DisableApiTermination={"Value": False})
+    instance.reboot()
+
+
+def test_collections_act_on_all_that_they_find(cloud: Cloud) -> None:
+    ids = cloud.running(3)
+    ec2 = cloud.resource()
+    found = ec2.instances.filter(InstanceIds=ids)
+    found.stop()
+    cloud.client().get_waiter("instance_stopped").wait(InstanceIds=ids, WaiterConfig=QUICK)
+    found.create_tags(Tags=[{"Key": "all", "Value": ""}])
+    assert all(each.tags == [{"Key": "all", "Value": ""}] for each in found.all())
+    found.terminate()
+    cloud.client().get_waiter("instance_terminated").wait(InstanceIds=ids, WaiterConfig=QUICK)
+
+
+def test_images_are_resources(cloud: Cloud) -> None:
+    other = cloud.as_other()
+    image = cloud.resource().Image(cloud.image())
+    image.create_tags(Tags=[{"Key": "Name", "Value": "golden"}])
+    image.modify_attribute(LaunchPermission={"Add": [{"UserId": other.caller.number}]})
+    assert [each.id for each in other.resource().images.filter(Owners=[cloud.caller.number])] == [
+        image.id
+    ]
+    image.reset_attribute(Attribute="launchPermission")
+    assert list(other.resource().images.filter(Owners=[cloud.caller.number])) == []
+    image.deregister()
+    assert list(cloud.resource().images.filter(Owners=["self"])) == []
+
+
+# --- waiters -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["instance_exists", "instance_running", "instance_status_ok", "system_status_ok"]
+)
+def test_waiters_see_an_instance_come(cloud: Cloud, ec2: Any, name: str) -> None:
+    (started,) = ec2.run_instances(ImageId=cloud.image(), MinCount=1, MaxCount=1)["Instances"]
+    ec2.get_waiter(name).wait(InstanceIds=[started["InstanceId"]], WaiterConfig=QUICK)
+
+
+def test_waiters_see_an_instance_stop_and_go(cloud: Cloud, ec2: Any) -> None:
+    ids = cloud.running(2)
+    ec2.stop_instances(InstanceIds=ids)
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=ids, WaiterConfig=QUICK)
+    ec2.terminate_instances(InstanceIds=ids)
+    ec2.get_waiter("instance_terminated").wait(InstanceIds=ids, WaiterConfig=QUICK)
+
+
+def test_waiters_see_images_key_pairs_and_the_rest(cloud: Cloud, ec2: Any) -> None:
+    (id_,) = cloud.running(1)
+    ec2.create_key_pair(KeyName="mykey")
+    image = [cloud.image()]
+    (instance,) = ec2.describe_instances(InstanceIds=[id_])["Reservations"][0]["Instances"]
+    volume = instance["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    for name, asked in {
+        "image_exists": {"ImageIds": image},
+        "image_available": {"ImageIds": image},
+        "key_pair_exists": {"KeyNames": ["mykey"]},
+        "volume_in_use": {"VolumeIds": [volume]},
+        "security_group_exists": {"GroupIds": [instance["SecurityGroups"][0]["GroupId"]]},
+        "subnet_available": {"SubnetIds": [instance["SubnetId"]]},
+        "vpc_exists": {"VpcIds": [instance["VpcId"]]},
+        "vpc_available": {"VpcIds": [instance["VpcId"]]},
+    }.items():
+        ec2.get_waiter(name).wait(**asked, WaiterConfig=QUICK)
+
+
+def test_volumes_that_went_with_their_instance_are_deleted(cloud: Cloud, ec2: Any) -> None:
+    ids = cloud.running(1)
+    (volume,) = ec2.describe_volumes()["Volumes"]
+    ec2.terminate_instances(InstanceIds=ids)
+    waiter = ec2.get_waiter("volume_deleted")
+    waiter.wait(VolumeIds=[volume["VolumeId"]], WaiterConfig=QUICK)
+
+
+# --- paginators --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def crowded(_server: Any) -> Cloud:
+    """An account with more than one page of all that can be made."""
+    app, url = _server
+    cloud = Cloud(app, url, make_caller(app))
+    ec2 = cloud.client()
+    images = [cloud.image() for _ in range(7)]
+    for number in range(7):
+        ec2.create_key_pair(KeyName=f"key{number}", KeyType="ed25519")
+        asked = {"LaunchTemplateName": f"template{number}"}
+        ec2.create_launch_template(**asked, LaunchTemplateData={"InstanceType": "t2.micro"})
+        asked["LaunchTemplateName"] = "template0"
+        ec2.create_launch_template_version(**asked, LaunchTemplateData={"KeyName": "key0"})
+        ec2.run_instances(
+            ImageId=images[number],
+            MinCount=1,
+            MaxCount=1,
+            TagSpecifications=named("instance", f"name{number}", team="a"),
+        )
+    ids = [
+        i["InstanceId"] for r in ec2.describe_instances()["Reservations"] for i in r["Instances"]
+    ]
+    ec2.get_waiter("instance_running").wait(InstanceIds=ids, WaiterConfig=QUICK)
+    return cloud
+
+
+REQUIRED = {"DescribeLaunchTemplateVersions": {"LaunchTemplateName": "template0"}}
+"""What some Describe has to be told."""
+FEW = {
+    "DescribeAddressesAttribute", "DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs",
+}  # fmt: skip
+"""Of these an account has less than a page: none or one."""
+
+
+def paginated() -> list[str]:
+    """Implemented actions that boto3 has a paginator for, with a page size."""
+    client = session.client("ec2", aws_access_key_id="x", aws_secret_access_key="x")
+    names = [name for name in sorted(HANDLERS) if hasattr(client, xform_name(name))]
+    return [
+        name
+        for name in names
+        if client.can_paginate(xform_name(name))
+        and client.get_paginator(xform_name(name))._limit_key is not None
+    ]
+
+
+def test_the_paginators_are_found() -> None:
+    assert {"DescribeInstances", "DescribeImages", "DescribeTags"} <= set(paginated())
+
+
+@pytest.mark.parametrize("name", paginated())
+def test_pages_of_five_give_what_one_call_gives(crowded: Cloud, name: str) -> None:
+    client = crowded.client()
+    asked = REQUIRED.get(name, {})
+    whole = getattr(client, xform_name(name))(**asked)
+    assert "NextToken" not in whole
+    paginator = client.get_paginator(xform_name(name))
+    keys = [key.expression for key in paginator.result_keys]
+    pages = []
+    for page in paginator.paginate(**asked, PaginationConfig={"PageSize": 5}):
+        assert all(len(page[key]) <= 5 for key in keys)
+        pages.append(page)
+        assert len(pages) <= 500, "it does not end"
+    for key in keys:
+        assert [item for page in pages for item in page[key]] == whole[key]
+    assert (len(pages) == 1) is (name in FEW)
