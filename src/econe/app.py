@@ -43,6 +43,7 @@ from econe.metadata.service import Service
 from econe.metadata.tokens import Tokens
 from econe.reconcile.census import Census
 from econe.reconcile.loop import Loop
+from econe.reconcile.pictures import Pictures
 from econe.settings import Settings
 from econe.statedir import CannotStart, StateLock, derived_secret
 from econe.store import open_store
@@ -121,6 +122,7 @@ def build(
             clock=utc_now,
             terminated_listed_s=settings.cloud.terminated_listed_s,
             census=census,
+            pictures=make_pictures(settings, engine, store, vault),
         )
         door = Door(
             store=store,
@@ -206,6 +208,21 @@ class StoreRegister:
     def __call__(self) -> Mapping[str, Known]:
         with self.store.reading() as tx:
             return tx.instances.known()
+
+
+def make_pictures(
+    settings: Settings, engine: Engine, store: Store, vault: Vault
+) -> Pictures | None:
+    """None for an engine that keeps no images."""
+    if engine.images is None:
+        return None
+    return Pictures(
+        store=store,
+        images=engine.images,
+        vault=vault,
+        work=settings.work,
+        look_every_s=settings.opennebula.users_every_s,
+    )
 
 
 def make_cloud(settings: Settings, engine: Engine, url: str = "") -> Cloud:

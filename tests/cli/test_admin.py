@@ -15,6 +15,7 @@ import pytest
 from econe.cli import admin
 from econe.cli.admin_manual import MANUAL
 from econe.domain.accounts import Account
+from econe.domain.images import DiskFormat, Image, ImageState
 from econe.domain.instances import Instance, InstanceState
 from econe.domain.queries import Query
 from econe.settings import default_state
@@ -317,6 +318,43 @@ def test_status_tells_what_waits_and_why(run: Operator) -> None:
         "attempts": 3,
         "next_try": "2026-11-23T16:00:30Z",
         "problem": "no space\nleft",
+    }
+
+
+def keep_image(run: Operator, **fields: Any) -> None:
+    store = open_store(run.state)
+    with store.writing() as tx:
+        account = tx.accounts.named("helen")
+        assert account is not None
+        (row_id,) = tx.next_ids("ami")
+        row = Image(row_id, account.number, row_id, "x", DiskFormat.RAW, 1, NOW)
+        tx.images.add(replace(row, **fields))
+    store.close()
+
+
+def test_status_tells_which_images_wait_and_why(run: Operator) -> None:
+    run("account", "create", "helen")
+    keep_image(run)
+    keep_image(run, state=ImageState.FAILED, problem="it never will")
+    assert "Nothing waits." in run("status")
+    keep_image(run, state=ImageState.PENDING, problem="oned is\naway", attempts=2, retry_at=NOW)
+    keep_image(run, state=ImageState.PENDING)
+    keep_image(run, state=ImageState.DEREGISTERED, problem="in use", attempts=1, retry_at=NOW)
+    text = run("status")
+    assert "Nothing waits." not in text
+    rows = [line.split(maxsplit=5) for line in text.splitlines() if line.startswith("ami-")]
+    assert rows == [
+        ["ami-00000003", "helen", "pending", "2", "2026-11-23T16:00:00Z", "oned is away"],
+        ["ami-00000004", "helen", "pending", "0", "now", "-"],
+        ["ami-00000005", "helen", "deregistered", "1", "2026-11-23T16:00:00Z", "in use"],
+    ]
+    assert run.json("status")["waiting_images"][0] == {
+        "id": "ami-00000003",
+        "account": "helen",
+        "state": "pending",
+        "attempts": 2,
+        "next_try": "2026-11-23T16:00:00Z",
+        "problem": "oned is\naway",
     }
 
 

@@ -179,3 +179,16 @@ def test_a_failed_image_cannot_be_registered_and_can_be_deregistered(helen):
         helen("RegisterImage", ImageLocation=made)
     helen("DeregisterImage", ImageId=made)
     assert helen.find("images", made).state is ImageState.DEREGISTERED
+
+
+def test_an_image_that_others_made_is_called_what_they_call_it(helen):
+    made = helen.image()
+    with helen.store.writing() as tx:
+        tx.images.save(replace(tx.images.get(made), adopted=True, description="theirs"))
+    for change in ({"Name": "other"}, {"Description": "other"}):
+        with refused(Unsupported, Noun.IMAGE, "not uploaded here"):
+            helen("RegisterImage", ImageLocation=made, **change)
+    with refused(Unsupported, Noun.IMAGE, "not uploaded here"):
+        helen("ModifyImageAttribute", ImageId=made, Description={"Value": "other"})
+    helen("RegisterImage", ImageLocation=made, Description="theirs")
+    assert helen.find("images", made).description == "theirs"

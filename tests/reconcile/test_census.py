@@ -605,3 +605,35 @@ def test_a_thousand_users_cost_little_once_they_are_known(site: ClusterSite):
     begun = time.thread_time()  # others work on this machine, too
     assert commits(site) == []
     assert time.thread_time() - begun < 0.5
+
+
+# --- marks -------------------------------------------------------------------------------
+
+
+def test_a_copy_that_carries_an_instances_mark_is_an_instance_of_its_own(site: ClusterSite):
+    site.take()
+    (id_,) = site.running_of(ADA)
+    site.stranger("30", marked=id_)
+    site.rounds(2)
+    assert list(adopted(site)) == ["i-00000030"]
+    assert site.state(id_) is S.RUNNING
+
+
+def test_what_an_instance_on_its_way_up_may_turn_out_to_be_is_left_alone(site: ClusterSite):
+    site.take()
+    site.world.script.fail("machines.ensure", 1000, with_=EngineLost("no answer"))
+    (id_,) = site.launch_of(ADA)
+    site.stranger("30", marked=id_)
+    site.rounds(5)
+    assert adopted(site) == {}
+    site.stranger("31", marked=id_, account=BOB)
+    site.rounds(2)
+    assert list(adopted(site)) == ["i-00000031"], "it is another user's copy"
+
+
+def test_a_machine_whose_row_was_lost_is_that_instance_again(site: ClusterSite):
+    site.take()
+    site.stranger("30", marked="i-00000012")
+    site.rounds(2)
+    assert list(adopted(site)) == ["i-00000012"]
+    assert site.row("i-00000012").engine_ref == "30"

@@ -1,5 +1,6 @@
 """A site over a simulated cluster: users, networks, types, images and machines of its own."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 from tests.support.site import IMAGE, Site
 
 from econe.domain.accounts import Account
+from econe.domain.gallery import Gallery, Registration
 from econe.domain.hidden import Hidden
+from econe.domain.images import Content, DiskFormat, Image, ImageState
 from econe.domain.instances import InstanceState
 from econe.domain.launch import LaunchOrder
 from econe.domain.ports import (
@@ -17,12 +20,15 @@ from econe.domain.ports import (
     Person,
     Phase,
     Seen,
+    SeenImage,
     SeenNic,
     Stranger,
 )
+from econe.domain.queries import Query
 from econe.engines.simulator.shared import SharedSimulator
 from econe.engines.simulator.world import World
 from econe.reconcile.census import Census
+from econe.reconcile.pictures import Pictures
 from econe.settings import Opennebula
 
 ADA, BOB = "100000000002", "100000000003"
@@ -46,6 +52,8 @@ class ClusterSite(Site):
         self.estate = replace(self.estate, **settings)
         super().__init__(directory)
         self.fleet = replace(self.fleet, can=SharedSimulator.can)
+        with self.store.writing() as tx:
+            tx.next_ids("ami")  # the site's own image has the first
         cluster = self.world.cluster
         cluster.put_person(person("2", "ada"))
         cluster.put_person(person("3", "bob"))
@@ -58,7 +66,14 @@ class ClusterSite(Site):
         self.census = Census(
             store=self.store, engine=engine, settings=self.estate, zone="us-east-1a"
         )
-        return {"census": self.census}
+        self.pictures = Pictures(
+            store=self.store,
+            images=engine.images,
+            vault=self.vault,
+            work=self.work,
+            look_every_s=self.estate.users_every_s,
+        )
+        return {"census": self.census, "pictures": self.pictures}
 
     def _known(self) -> Mapping[str, Known]:
         with self.store.reading() as tx:
@@ -103,13 +118,13 @@ class ClusterSite(Site):
         assert [self.state(id_) for id_ in ids] == [InstanceState.RUNNING] * count
         return ids
 
-    def launch_of(self, account: str, count: int = 1) -> list[str]:
-        order = LaunchOrder(image=IMAGE, at_least=count, at_most=count)
+    def launch_of(self, account: str, count: int = 1, image: str = IMAGE) -> list[str]:
+        order = LaunchOrder(image=image, at_least=count, at_most=count)
         with self.store.writing() as tx:
-            image = tx.images.get(IMAGE)
-            assert image is not None
-            if not image.public:
-                tx.images.save(replace(image, public=True))
+            row = tx.images.get(IMAGE)
+            assert row is not None
+            if not row.public:
+                tx.images.save(replace(row, public=True))
             return [row.id for row in self.fleet.launch(tx, account, order, self.clock())]
 
     def start_of(self, account: str, *ids: str) -> None:
@@ -119,3 +134,54 @@ class ClusterSite(Site):
     def terminate_of(self, account: str, *ids: str) -> None:
         with self.store.writing() as tx:
             self.fleet.terminate(tx, account, ids, self.clock())
+
+    # --- images --------------------------------------------------------------------------
+
+    def upload(self, name: str = "disk", account: str = ADA, *, registered: bool = True) -> str:
+        """An upload that was proven, as UploadImage and RegisterImage write it down."""
+        location = hashlib.md5(name.encode()).hexdigest()
+        self.vault.path(location, DiskFormat.RAW).write_bytes(b"disk")
+        content = Content(location, DiskFormat.RAW, 4, 1 << 20)
+        gallery = Gallery(SharedSimulator.can)
+        with self.store.writing() as tx:
+            image = gallery.keep(tx, account, content, self.clock(), name=name)
+            if registered:
+                gallery.register(tx, account, Registration(image.id))
+        return image.id
+
+    def deregister(self, image_id: str) -> None:
+        gallery = Gallery(SharedSimulator.can)
+        with self.store.writing() as tx:
+            row = tx.images.get(image_id)
+            assert row is not None
+            gallery.deregister(tx, row.account, image_id, self.clock())
+
+    def image_row(self, image_id: str) -> Image:
+        with self.store.reading() as tx:
+            row = tx.images.get(image_id)
+        assert row is not None
+        return row
+
+    def images(self) -> dict[str, ImageState]:
+        """Without the site's own."""
+        with self.store.reading() as tx:
+            rows = tx.images.find(Query()).items
+        return {row.id: row.state for row in rows if row.id != IMAGE}
+
+    def kept(self, ref: str, **changes: Any) -> None:
+        """An image that others made and marked."""
+        fields = {
+            "ref": ref,
+            "id": "",
+            "account": ADA,
+            "name": f"image {ref}",
+            "state": ImageState.AVAILABLE,
+            "registered": True,
+            "public": False,
+            "shares": (),
+            "size_bytes": 1 << 21,
+            "location": f"store/{ref}",
+            "content_format": DiskFormat.QCOW2,
+            "created_at": self.clock(),
+        }
+        self.world.cluster.put_image(SeenImage(**(fields | changes)))

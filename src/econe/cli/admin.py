@@ -20,6 +20,7 @@ from econe.configuration import SettingsError, load
 from econe.domain import account_book
 from econe.domain.accounts import AccessKey, Account
 from econe.domain.faults import Fault
+from econe.domain.images import Image, ImageState
 from econe.domain.instances import Instance, InstanceState
 from econe.domain.ports import StoreUnusable, Transaction
 from econe.domain.queries import Criterion, Query
@@ -284,6 +285,7 @@ def _status(desk: Desk) -> Report:
         names = {account.number: account.name for account in tx.accounts.all()}
         counts = {state.value: _count(tx, state) for state in InstanceState}
         waiting = [_waiting_facts(row, names) for row in tx.instances.waiting()]
+        images = [_image_facts(row, names) for row in tx.images.find(Query()).items if _waits(row)]
     server = running(desk.state)
     where = f"process {server.pid}, {server.url or 'starting'}" if server else "not running"
     lines = [
@@ -294,18 +296,53 @@ def _status(desk: Desk) -> Report:
     if waiting:
         head = ("INSTANCE", "ACCOUNT", "STATE", "WANTED", "TRIES", "NEXT TRY", "WHY")
         lines.append(_table(head, [_waiting_row(facts) for facts in waiting]))
-    else:
+    if images:
+        columns = ("IMAGE", "ACCOUNT", "STATE", "TRIES", "NEXT TRY", "WHY")
+        lines += ["", _table(columns, [_image_row(facts) for facts in images])]
+    if not (waiting or images):
         lines.append("Nothing waits.")
     facts = {
         "server": {"pid": server.pid, "url": server.url} if server else None,
         "instances": counts,
         "waiting": waiting,
+        "waiting_images": images,
     }
     return Report("\n".join(lines), facts)
 
 
 def _count(tx: Transaction, state: InstanceState) -> int:
     return len(tx.instances.keys(Query(criteria=(Criterion("state", (state.value,)),))).items)
+
+
+def _waits(row: Image) -> bool:
+    """For the engine to take its content over, or for a try of something to work."""
+    return row.state is ImageState.PENDING or row.retry_at is not None
+
+
+def _image_facts(row: Image, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "account": names.get(row.account, row.account),
+        "state": row.state.value,
+        **_tries(row),
+    }
+
+
+def _image_row(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    return (facts["id"], facts["account"], facts["state"], *_tries_cells(facts))
+
+
+def _tries(row: Instance | Image) -> dict[str, Any]:
+    return {
+        "attempts": row.attempts,
+        "next_try": _moment(row.retry_at) if row.retry_at else None,
+        "problem": row.problem,
+    }
+
+
+def _tries_cells(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    why = " ".join(facts["problem"].split()) or "-"
+    return (str(facts["attempts"]), facts["next_try"] or "now", why)
 
 
 def _waiting_facts(row: Instance, names: Mapping[str, str]) -> dict[str, Any]:
@@ -315,23 +352,13 @@ def _waiting_facts(row: Instance, names: Mapping[str, str]) -> dict[str, Any]:
         "state": row.state.value,
         "intent": row.intent.value,
         "reboot": row.reboots_asked > row.reboots_done,
-        "attempts": row.attempts,
-        "next_try": _moment(row.retry_at) if row.retry_at else None,
-        "problem": row.problem,
+        **_tries(row),
     }
 
 
 def _waiting_row(facts: Mapping[str, Any]) -> tuple[str, ...]:
     wanted = "reboot" if facts["reboot"] else facts["intent"]
-    return (
-        facts["id"],
-        facts["account"],
-        facts["state"],
-        wanted,
-        str(facts["attempts"]),
-        facts["next_try"] or "now",
-        " ".join(facts["problem"].split()) or "-",
-    )
+    return (facts["id"], facts["account"], facts["state"], wanted, *_tries_cells(facts))
 
 
 def _kind(key: AccessKey) -> str:

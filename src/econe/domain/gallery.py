@@ -102,11 +102,13 @@ class Gallery:
             )
         changes: dict[str, object] = {"registered": True}
         if asked.name is not None and asked.name != image.name:
+            check_is_ours(image)
             check_name(asked.name)
             _check_free(tx, account, asked.name)
             changes["name"] = asked.name
-        if asked.description is not None:
-            check_description(asked.description)
+        if asked.description not in (None, image.description):
+            check_is_ours(image)
+            check_description(asked.description or "")
             changes["description"] = asked.description
         if asked.root_device is not None:
             check_device(asked.root_device)
@@ -169,6 +171,17 @@ def check_name(name: str) -> None:
             name,
             "AMI names must be between 3 and 128 characters long, and may contain letters, "
             "numbers, '(', ')', '[', ']', ' ', '.', '/', '-', ''', '@' and '_'",
+        )
+
+
+def check_is_ours(image: Image) -> None:
+    """What others made is called what it is called in the engine, and follows it."""
+    if image.adopted:
+        raise Unsupported(
+            Noun.IMAGE,
+            image.id,
+            f"The image '{image.id}' was not uploaded here: what it is called is set in the "
+            "cloud's own tools.",
         )
 
 

@@ -18,7 +18,7 @@ from econe.domain.faults import (
     Unsupported,
     WrongState,
 )
-from econe.domain.gallery import check_description, own_image
+from econe.domain.gallery import check_description, check_is_ours, own_image
 from econe.domain.ids import read_id
 from econe.domain.images import Image, ImageState, Protection
 from econe.domain.ports import Capabilities, Transaction
@@ -48,6 +48,7 @@ class ImageBook:
     def describe_as(self, tx: Transaction, account: str, asked: str, text: str) -> None:
         image = self.read(tx, account, asked)
         check_description(text)
+        check_is_ours(image)
         tx.images.save(replace(image, description=text))
 
     def share(

@@ -1,7 +1,7 @@
 """Machines that were made in the engine by other means, taken up as instances of their owner."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -43,18 +43,34 @@ def adopt_strangers(tx: Transaction, strangers: Iterable[Stranger], place: Place
     """New instances, each a reservation of its own and as its machine is now.
 
     None for a machine that a live row knows already, and none whose owner has no account. The
-    instance has the machine's number where no greater one was given before.
+    instance has the machine's number where no greater one was given before; where it carries the
+    mark of one that no row is left of, that one's.
     """
     known = tx.instances.known()
     images = {row.engine_ref: row for row in tx.images.find(Query()).items if row.engine_ref}
     made = []
     for stranger in strangers:
-        if stranger.ref not in known and tx.accounts.get(stranger.account) is not None:
-            network = _network(tx, stranger, place)
-            row = _instance(tx, stranger, images.get(stranger.image_ref), network, place)
-            _write(tx, row, stranger, place)
-            made.append(row)
+        if stranger.ref in known or tx.accounts.get(stranger.account) is None:
+            continue
+        its = tx.instances.get(stranger.marked) if stranger.marked else None
+        if its is not None and _may_turn_out_to_be(its, stranger):
+            continue
+        number = stranger.ref if its or not stranger.marked else stranger.marked.rpartition("-")[2]
+        row = replace(
+            _instance(tx, stranger, images.get(stranger.image_ref), place),
+            id=tx.claim_id("i", int(number)),
+        )
+        _write(tx, row, stranger, place)
+        made.append(row)
     return made
+
+
+def _may_turn_out_to_be(its: Instance, stranger: Stranger) -> bool:
+    """Of the instance whose mark it carries: one that is on its way up, or whose end it may have
+    missed. Any other has a machine, and this is a copy of that."""
+    if its.account != stranger.account:
+        return False
+    return its.state is InstanceState.TERMINATED or not its.engine_ref
 
 
 def _network(tx: Transaction, stranger: Stranger, place: Place) -> AccountNetwork | None:
@@ -65,20 +81,16 @@ def _network(tx: Transaction, stranger: Stranger, place: Place) -> AccountNetwor
     return network_of_nic(tx, stranger.account, nics[0], zone=place.zone, now=place.now)
 
 
-def _instance(
-    tx: Transaction,
-    stranger: Stranger,
-    image: Image | None,
-    network: AccountNetwork | None,
-    place: Place,
-) -> Instance:
+def _instance(tx: Transaction, stranger: Stranger, image: Image | None, place: Place) -> Instance:
+    """Without an id yet."""
     (reservation,) = tx.next_ids("r")
+    network = _network(tx, stranger, place)
     seen = stranger.seen
     failed = seen.phase in (Phase.FAILED, Phase.DIED)
     told = seen.reason if seen.reason.code else server_reason("The machine failed.")
     reason = told if failed else Reason()
     return Instance(
-        id=tx.claim_id("i", int(stranger.ref)),
+        id="",
         account=stranger.account,
         reservation_id=reservation,
         launch_index=0,

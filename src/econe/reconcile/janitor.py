@@ -4,7 +4,7 @@ Each chore stands alone: one that fails is logged and leaves the others to go on
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,9 @@ TOKENS_KEPT = timedelta(hours=24)
 """A client token is good for at least a day; EC2 says no more than that it expires (API
 reference, "Ensuring idempotency")."""
 
+HANDED_OVER_QUIET_S = 60.0
+"""How old content must be that the engine has taken over, before our copy of it is deleted: an
+upload of the same may be about to write its row."""
 BATCH = 100
 """Rows removed in one transaction: others wait for it."""
 
@@ -83,7 +86,10 @@ class Janitor:
                     tx.images.save(image)
 
     def _forget_images(self) -> None:
-        """A deregistered image keeps its row while an instance or a disk is made of it."""
+        """A deregistered image keeps its row while an instance or a disk is made of it. Where the
+        engine keeps images, pictures.py does this when the engine has none any more."""
+        if self._engine.can.keeps_images:
+            return
         with self._store.reading() as tx:
             doomed = _unneeded_images(tx)
         if doomed:
@@ -95,10 +101,15 @@ class Janitor:
     def _forget_content(self, now: datetime) -> None:
         """Young content is left alone: its upload may be about to write its row."""
         with self._store.reading() as tx:
-            doomed = self._vault.locations() - _needed_content(tx)
-        for location in sorted(doomed):
+            images = tx.images.find(Query()).items
+            if self._engine.can.keeps_images:
+                needed, handed_over = _content_on_its_way(images)
+            else:
+                needed, handed_over = _needed_content(tx, images), frozenset[str]()
+        for location in sorted(self._vault.locations() - needed):
+            quiet_s = HANDED_OVER_QUIET_S if location in handed_over else self._quiet_s
             with _others_go_on(location):
-                if self._age_s(location, now) >= self._quiet_s:
+                if self._age_s(location, now) >= min(quiet_s, self._quiet_s):
                     self._vault.forget(location)
                     log.info("Content that no image needs was deleted location=%s", location)
 
@@ -137,12 +148,17 @@ def _others_go_on(what: str) -> Iterator[None]:
         log.exception("This cannot be removed; the next sweep tries again id=%s", what)
 
 
-def _needed_content(tx: Transaction) -> set[str]:
+def _content_on_its_way(images: Sequence[Image]) -> tuple[frozenset[str], frozenset[str]]:
+    """(what the engine has not taken over yet, what it has, or never will)."""
+    needed = {image.location for image in images if image.state is ImageState.PENDING}
+    return frozenset(needed), frozenset(image.location for image in images) - needed
+
+
+def _needed_content(tx: Transaction, images: Sequence[Image]) -> frozenset[str]:
     """Of images that can be run, of live instances, and of volumes that outlived theirs: root
     disks are overlays over the content they were made of."""
-    images = tx.images.find(Query()).items
     made_of = {volume.image_id for volume in tx.volumes.find(Query()).items}
-    return {row.image_location for row in tx.instances.live()} | {
+    return frozenset(row.image_location for row in tx.instances.live()) | {
         image.location
         for image in images
         if image.state is not ImageState.DEREGISTERED or image.id in made_of

@@ -33,6 +33,7 @@ from econe.domain.sizes import Size
 from econe.reconcile.census import Census
 from econe.reconcile.janitor import Janitor
 from econe.reconcile.job import Jobs
+from econe.reconcile.pictures import Pictures
 from econe.reconcile.plan import retry_after_s
 from econe.reconcile.workers import Workers
 from econe.settings import Work
@@ -60,8 +61,9 @@ class Loop:
         clock: Clock,
         terminated_listed_s: float = 3600.0,
         census: Census | None = None,
+        pictures: Pictures | None = None,
     ) -> None:
-        """`census`: for an engine that others use too."""
+        """`census`: for an engine that others use too; `pictures`: for one that keeps images."""
         self._store, self._engine, self._clock, self._work = store, engine, clock, work
         self._jobs = Jobs(store=store, engine=engine, sizes=sizes, work=work, clock=clock)
         self._workers = Workers(work.workers, freed=self.poke)
@@ -73,6 +75,7 @@ class Loop:
             terminated_listed_s=terminated_listed_s,
         )
         self._census = census if engine.estate is not None else None
+        self._pictures = pictures
         self._poked = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -147,7 +150,8 @@ class Loop:
         Raises what looking at the engine or reading the store raises.
         """
         now = self._clock()
-        self._count(now)  # first: it must also be known for how long the engine has been away
+        wake = _Wake(now + timedelta(seconds=self._work.round_every_s))
+        self._count(now, wake)  # first: also while the engine is away
         full = _is_due(self._full_at, now, self._work.round_every_s)
         sight = self._look(now, full)
         if full:
@@ -155,17 +159,15 @@ class Loop:
             self._workers.begin_chore("tidy", self._engine.tidy)
             self._jobs.memories.retain({*sight.seen, *(row.id for row in sight.rows)})
             self._full_at = now + timedelta(seconds=self._work.round_every_s)
-        wake = _Wake(now + timedelta(seconds=self._work.round_every_s))
         wake.by(self._full_at)
         if not self._engine.can.shared:  # else they may be somebody's, and are never ended
             for instance_id in sight.orphans:
                 self._consider_orphan(instance_id, sight, wake)
         for row in sight.rows:
             self._consider(row, sight, wake)
-        self._sweep(now)
-        wake.by(self._sweep_at)
+        self._sweep(now, wake)
         self._take_up_strangers(now)
-        wake.by(self._census_at)
+        self._look_after_images(now, wake)
         return max(0.0, (wake.at - self._clock()).total_seconds())
 
     def _look(self, now: datetime, full: bool) -> "_Sight":
@@ -240,26 +242,40 @@ class Loop:
     def _watch(self) -> timedelta:
         return timedelta(seconds=self._work.watch_every_s)
 
-    def _sweep(self, now: datetime) -> None:
-        every_s = self._work.sweep_every_s
-        if _is_due(self._sweep_at, now, every_s) and self._workers.begin_chore(
-            "sweep", partial(self._janitor.sweep, now)
-        ):
-            self._sweep_at = now + timedelta(seconds=every_s)
+    # --- chores --------------------------------------------------------------------------
+    # One that finds no thread free waits for no moment: the end of another pokes the loop.
 
-    def _count(self, now: datetime) -> None:
+    def _sweep(self, now: datetime, wake: "_Wake") -> None:
+        every_s = self._work.sweep_every_s
+        due = _is_due(self._sweep_at, now, every_s)
+        if due and not self._workers.begin_chore("sweep", partial(self._janitor.sweep, now)):
+            return
+        self._sweep_at = now + timedelta(seconds=every_s) if due else self._sweep_at
+        wake.by(self._sweep_at)
+
+    def _count(self, now: datetime, wake: "_Wake") -> None:
         census = self._census
-        if (
-            census is not None
-            and _is_due(self._census_at, now, census.every_s)
-            and self._workers.begin_chore("census", partial(census.take, now))
-        ):
-            self._census_at = now + timedelta(seconds=census.every_s)
+        if census is None:
+            return
+        due = _is_due(self._census_at, now, census.every_s)
+        if due and not self._workers.begin_chore("census", partial(census.take, now)):
+            return
+        self._census_at = now + timedelta(seconds=census.every_s) if due else self._census_at
+        wake.by(self._census_at)
 
     def _take_up_strangers(self, now: datetime) -> None:
         """Machines that others made, as soon as they are seen."""
         if self._census is not None and self._census.has_machines():
             self._workers.begin_chore("census", partial(self._census.adopt, now))
+
+    def _look_after_images(self, now: datetime, wake: "_Wake") -> None:
+        pictures = self._pictures
+        if pictures is None:
+            return
+        due = pictures.is_due(now)
+        if due and not self._workers.begin_chore("images", partial(pictures.run, now)):
+            return
+        wake.by(pictures.next_at)
 
     # --- networks ------------------------------------------------------------------------
 

@@ -135,9 +135,11 @@ class FileVault:
         return found
 
     def _keep(self, file: Path, name: str, disk_format: DiskFormat) -> Content:
-        """Give a file that is on the disk its name. The first of two equal ones stays."""
+        """Give a file that is on the disk its name. The first of two equal ones stays. Its time is
+        that of the keeping: proving may have taken long."""
         with suppress(FileExistsError):
             os.link(file, self.path(name, disk_format), follow_symlinks=False)
+        os.utime(self.path(name, disk_format), follow_symlinks=False)
         sync_directory(self._blobs)
         kept = self._kept(name)
         if kept is None:

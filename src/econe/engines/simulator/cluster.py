@@ -3,6 +3,7 @@ were made by other means. Tests write here what others do."""
 
 from dataclasses import dataclass, field, replace
 
+from econe.domain.images import ImageState
 from econe.domain.ports import OfferedNetwork, Person, SeenImage, Stranger
 from econe.domain.sizes import Size
 
@@ -30,6 +31,10 @@ class Cluster:
 
     def change_image(self, ref: str, **changes: object) -> None:
         self.images[ref] = replace(self.images[ref], **changes)  # type: ignore[arg-type]
+
+    def refuse_image(self, ref: str, why: str) -> None:
+        """Its content cannot be kept."""
+        self.change_image(ref, state=ImageState.FAILED, why=why)
 
     def put_stranger(self, stranger: Stranger) -> None:
         self.strangers[stranger.ref] = stranger
