@@ -21,7 +21,7 @@ from econe.domain.ports import ImageSpec, SeenImage
 from econe.engines.opennebula.directory import Directory
 from econe.engines.opennebula.images import OnedImages
 from econe.engines.opennebula.marks import Marks
-from econe.engines.opennebula.rpc import Oned
+from econe.engines.opennebula.rpc import Oned, OnedChoked
 from econe.engines.opennebula.staging import Staging
 from econe.engines.opennebula.template import template_text
 from econe.engines.opennebula.upload_way import way_of
@@ -80,6 +80,19 @@ class Rig:
         """The template of the last one.image.allocate, as oned reads it."""
         text = self.standin.calls.of("one.image.allocate")[-1].args[0]
         return {each.tag: each.text or "" for each in etree.fromstring(str(text))}
+
+    def choke_on(self, text: str) -> None:
+        """From now on oned cannot write lists in which this text stands: as with characters beyond
+        U+FFFF, which any user can bring into them (seen with 7.0.2)."""
+        real = self.oned.text
+
+        def choking(session: Hidden[str], method: str, *args: Any, **named: Any) -> str:
+            answer = real(session, method, *args, **named)
+            if text in answer:
+                raise OnedChoked("not valid UTF-8")
+            return answer
+
+        self.oned.text = choking  # type: ignore[method-assign]
 
     def settle(self) -> None:
         self.world.settle()

@@ -259,6 +259,15 @@ def test_networks_without_ipv4_are_left_out(rig: Rig) -> None:
     assert networks(rig) == []
 
 
+def test_what_oned_cannot_write_hides_no_other(rig: Rig) -> None:
+    rig.world.add_template("t", M1_SMALL.replace("m1.small", "t"))
+    rig.world.add_template("unwritable", M1_SMALL.replace("m1.small", "bad"))
+    rig.world.add_network("unwritable", "10.0.0.10", 20)
+    rig.choke_on("unwritable")
+    assert [name for name, _ in sizes(rig)] == ["m1.small", "t"]
+    assert [each.name for each in networks(rig)] == ["public"]
+
+
 # --- machines ------------------------------------------------------------------------------
 
 

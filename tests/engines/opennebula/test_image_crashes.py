@@ -77,7 +77,7 @@ def test_a_call_that_is_still_under_way_makes_no_second_image(rig: Rig) -> None:
     spec = rig.spec()
     ref = rig.images.ensure(spec)
     real = rig.images._read_pool
-    nothing_yet: list[list[OnedImage]] = [[]]
+    nothing_yet: list[tuple[list[OnedImage], list[int]]] = [([], [])]
     rig.images._read_pool = (  # type: ignore[method-assign]
         lambda owner: nothing_yet.pop() if nothing_yet else real(owner)
     )

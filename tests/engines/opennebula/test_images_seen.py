@@ -134,6 +134,20 @@ def test_what_cannot_be_seen_now_is_not_taken_for_gone(rig: Rig, trouble: Any) -
     assert len(rig.upload_files()) == 1
 
 
+def test_an_image_that_oned_cannot_write_hides_no_other_and_is_not_gone(rig: Rig) -> None:
+    good = rig.made_by_others("good", EC2_AMI="YES")
+    bad = rig.images.ensure(rig.spec())
+    before = rig.images.look()
+    rig.as_helen("one.image.update", int(bad), 'NOTE="unwritable"', 1)
+    rig.choke_on("unwritable")
+    for _ in range(2):
+        found = rig.images.look()
+        assert found.keys() == {bad, good}
+        assert found[bad] == before[bad]
+        assert len(rig.upload_files()) == 1
+    assert rig.images.ensure(rig.spec("ami-00000002")) not in (bad, good)
+
+
 # --- registering ---------------------------------------------------------------------------
 
 

@@ -34,14 +34,15 @@ from econe.engines.opennebula.documents import (
 )
 from econe.engines.opennebula.login import check_user_name
 from econe.engines.opennebula.quotas import limits_of
+from econe.engines.opennebula.ranges import read_all
 from econe.engines.opennebula.rpc import Oned
 from econe.engines.opennebula.xmltree import parse
 from econe.settings import Opennebula
 
 log = logging.getLogger(__name__)
 
-ALL: Final = (-2, -1, -1)
-"""A pool's filter and range: everybody's, unpaged."""
+ALL: Final = -2
+"""A pool's filter: of every user."""
 
 # A hash in hex, as the core driver stores it (SHA-1 up to 5.8). Users of other drivers have `-`
 # there, and whoever is changed to core without a new password keeps that: it is nobody's secret.
@@ -106,7 +107,10 @@ class OpennebulaEstate:
     def sizes(self) -> Sequence[Size]:
         users = self._directory.people()
         found: dict[tuple[str, str], Size] = {}
-        templates = read_templates(self._ask("one.templatepool.info", *ALL))
+        templates, _ = read_all(
+            "VM templates",
+            lambda start, end: read_templates(self._ask("one.templatepool.info", ALL, start, end)),
+        )
         for template in sorted(templates, key=lambda template: template.id):
             owner = users.get(str(template.uid))
             if not template.instance_type or owner is None:
@@ -140,7 +144,10 @@ class OpennebulaEstate:
 
     def networks(self) -> Sequence[OfferedNetwork]:
         users = self._directory.people()
-        found = read_networks(self._ask("one.vnpool.info", *ALL))
+        found, _ = read_all(
+            "networks",
+            lambda start, end: read_networks(self._ask("one.vnpool.info", ALL, start, end)),
+        )
         usable = sorted((each for each in found if each.cidr), key=lambda each: each.id)
         # Users can have networks (reservations), and give them any name.
         usable.sort(key=lambda each: not _is_administrators(each, users))

@@ -6,6 +6,7 @@ service account. Which image is which of ours tells a mark in its template (mark
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, TypeVar
 
 from econe.domain.accounts import FIRST_NUMBER, number_of
@@ -24,6 +25,7 @@ from econe.engines.opennebula.image_documents import (
     read_images,
 )
 from econe.engines.opennebula.marks import Marks
+from econe.engines.opennebula.ranges import read_all
 from econe.engines.opennebula.rpc import Oned
 from econe.engines.opennebula.staging import Staging
 from econe.engines.opennebula.states import ImageStanding, may_delete_image
@@ -71,7 +73,7 @@ class OnedImages:
     ) -> None:
         self._oned, self._directory, self._marks = oned, directory, marks
         self._staging, self._settings = staging, settings
-        self._last: frozenset[str] | None = None
+        self._last: Mapping[str, SeenImage] | None = None
         """What the last look showed."""
 
     def ensure(self, spec: ImageSpec) -> str:
@@ -90,7 +92,8 @@ class OnedImages:
         began = self._staging.now()
         ours: dict[str, OnedImage] = {}
         marked: list[OnedImage] = []
-        for image in self._read_pool(ALL):
+        found, unreadable = self._read_pool(ALL)
+        for image in found:
             our_id = image.proven_id(self._marks)
             if our_id and (our_id not in ours or ours[our_id].number > image.number):
                 ours[our_id] = image
@@ -103,11 +106,13 @@ class OnedImages:
             for image in (*ours.values(), *marked)
             if image.standing in STATES
         }
-        if self._last is None or not self._last <= seen.keys():
+        if self._last is None or not self._last.keys() <= seen.keys():
             self._directory.check_same_oned()  # what is missing is believed to be gone
-        self._last = frozenset(seen)
-        self._sweep(ours, began)
-        return seen
+        last = self._last or {}
+        hidden = {ref: last[ref] for ref in map(str, unreadable) if ref in last}
+        self._last = seen | hidden
+        self._sweep(ours, {each.id for each in hidden.values()}, began)
+        return self._last
 
     def mark(self, ref: str, *, registered: bool) -> None:
         image = self._one(ref)
@@ -135,7 +140,7 @@ class OnedImages:
         """The owner's image with this mark; the first, where he copied it."""
         found = [
             image
-            for image in self._read_pool(int(uid))
+            for image in self._read_pool(int(uid))[0]
             if image.uid == uid
             and image.standing is not ImageStanding.LEAVING
             and image.proven_id(self._marks) == image_id
@@ -226,8 +231,12 @@ class OnedImages:
 
     # --- reading and changing ----------------------------------------------------------------
 
-    def _read_pool(self, owner: int) -> list[OnedImage]:
-        text = self._ask("one.imagepool.info", owner, -1, -1)
+    def _read_pool(self, owner: int) -> tuple[list[OnedImage], list[int]]:
+        """And the numbers of those that oned cannot show."""
+        return read_all("images", partial(self._read_part, owner))
+
+    def _read_part(self, owner: int, start: int, end: int) -> list[OnedImage]:
+        text = self._ask("one.imagepool.info", owner, start, end)
         return _understood(lambda: list(read_images(parse(text.encode()))))
 
     def _one(self, ref: str) -> OnedImage | None:
@@ -258,11 +267,12 @@ class OnedImages:
             if meaning_of(refused) is not Meaning.ABSENT:
                 raise
 
-    def _sweep(self, ours: Mapping[str, OnedImage], began: float) -> None:
+    def _sweep(self, ours: Mapping[str, OnedImage], hidden: set[str], began: float) -> None:
+        """`hidden` are ids of images that cannot be read at present."""
         arriving = {
             our_id for our_id, image in ours.items() if image.standing is ImageStanding.ARRIVING
         }
-        self._staging.sweep(arriving, ours.keys() - arriving, began)
+        self._staging.sweep(arriving | hidden, ours.keys() - arriving, began)
 
 
 def _understood(read: Callable[[], T]) -> T:

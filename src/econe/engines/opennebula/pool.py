@@ -6,13 +6,12 @@ walk would skip one, and a skipped machine looks like an ended one. So each page
 machines before the end of the one before, and must reach back to what was seen; if it does not,
 the walk steps back.
 
-A machine that oned cannot write into an answer (rpc.OnedChoked) must not hide all others, for its
-owner can make it so. Then ranges of numbers are halved until only such machines are left out.
-Whoever misses one asks for it by number, and hears that it cannot be read now.
+A machine that oned cannot write into an answer does not hide the others (ranges.py). Whoever misses
+one asks for it by number, and hears that it cannot be read now.
 """
 
-import logging
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Final, TypeVar
 
 from lxml import etree
@@ -21,13 +20,12 @@ from econe.domain.hidden import Hidden
 from econe.domain.ports import EngineBusy, EngineRefused
 from econe.engines.opennebula.directory import Directory
 from econe.engines.opennebula.errors import Meaning, meaning_of
+from econe.engines.opennebula.ranges import read_in_ranges
 from econe.engines.opennebula.rpc import Oned, OnedChoked, OnedFault
 from econe.engines.opennebula.vms import Vm, read_pool, read_vm
 from econe.engines.opennebula.xmltree import parse
 
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
 
 PAGE: Final = 1000
 """Machines a call: 8 MiB, and some 60 ms of oned's time (facts/opennebula.md 5)."""
@@ -35,9 +33,6 @@ OVERLAP: Final = 32
 """How many machines may end while a page is read, before the walk steps back."""
 MOST_STEPS_BACK: Final = 10
 MOST_PAGES: Final = 10_000
-LAST_NUMBER: Final = 2**31 - 1
-MOST_RANGES: Final = 2000
-"""Some 60 calls are needed for each machine that cannot be read."""
 
 ALL: Final = -2
 """Filter: of every user."""
@@ -60,7 +55,8 @@ class Pool:
         try:
             return self._in_pages(owner)
         except OnedChoked:
-            return self._in_ranges(owner)
+            found, _ = read_in_ranges("machines", partial(self._read_part, owner))
+            return found
 
     def _in_pages(self, owner: int) -> list[Vm]:
         page = self._read_page(owner, 0)
@@ -113,31 +109,6 @@ class Pool:
             return self.some([ref])
         except OnedChoked:
             return []
-
-    def _in_ranges(self, owner: int) -> list[Vm]:
-        found: list[Vm] = []
-        unreadable: list[int] = []
-        ranges = [(0, LAST_NUMBER)]
-        for _ in range(MOST_RANGES):
-            if not ranges:
-                break
-            first, last = ranges.pop()
-            try:
-                found += self._read_part(owner, first, last)
-            except OnedChoked:
-                if first == last:
-                    unreadable.append(first)
-                else:
-                    middle = (first + last) // 2
-                    ranges += [(middle + 1, last), (first, middle)]
-        else:
-            raise EngineBusy("oned has too many machines that it cannot write into its answers")
-        log.warning(
-            "oned cannot show these machines: something in them has a character beyond U+FFFF"
-            " numbers=%s",
-            unreadable,
-        )
-        return found
 
     def _read_page(self, owner: int, offset: int) -> list[Vm]:
         return self._read_part(owner, offset, -self._page)
