@@ -15,6 +15,7 @@ from econe.actions.registry import HANDLERS
 from econe.configuration import CHOICES, RANGES, known
 from econe.front.faults import BY_KIND, BY_NOUN, Words
 from econe.front.repeats import TAKEN
+from econe.settings import default_state
 from econe.wire import model
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
@@ -43,7 +44,7 @@ def settings() -> str:
 
 
 def _default(value: object) -> str:
-    if isinstance(value, Path):  # depends on who asks
+    if value == default_state():  # depends on who asks
         return "/var/lib/econe as root, else ~/.local/share/econe"
     if isinstance(value, tuple):
         return ", ".join(map(str, value))

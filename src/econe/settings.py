@@ -176,16 +176,19 @@ class Opennebula:
     image_type: str = "OS"
     """Type of uploaded images."""
     image_driver: str = ""
-    """DRIVER of uploaded images; empty: the datastore decides."""
+    """raw or qcow2: what uploads are made into on their way; empty: as they come. OpenNebula takes
+    the format from the content, and a datastore with a DRIVER converts once more."""
     image_prefix: str = ""
     """DEV_PREFIX of uploaded images (vd, sd); empty: oned decides."""
     upload_by: str = "auto"
     """path: oned reads uploads from upload_path; url: it fetches them from upload_url. auto takes
     path where the endpoint is on this machine."""
     upload_path: Path = Path("/var/tmp/econe")  # noqa: S108 - what oned's datastores take by default
-    """Directory for uploads on their way. It must be among SAFE_DIRS of the datastore."""
+    """Directory for uploads on their way; made if need be, and closed to all but oned's user as far
+    as the server may. It must be among SAFE_DIRS of the datastore."""
     upload_url: str = ""
-    """This server as oned's hosts reach it, such as http://econe.example:4567."""
+    """This server as oned's front-end reaches it, such as http://econe.example:4567. The path
+    /staged/ there is for uploads on their way, each behind a token that only oned is told."""
     network: str = ""
     """Virtual network of machines whose launch names no subnet, by id or name. Empty: the one with
     the lowest id."""
