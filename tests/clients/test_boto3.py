@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from botocore import xform_name
 from botocore.exceptions import ClientError
-from tests.support.cloud import Cloud, codes, make_caller, session
+from tests.clients.conftest import account_of
+from tests.support.cloud import Cloud, codes, session
 
 import econe.actions  # noqa: F401 - registers every action
 from econe.actions.registry import HANDLERS
@@ -172,7 +173,7 @@ def test_volumes_that_went_with_their_instance_are_deleted(cloud: Cloud, ec2: An
 def crowded(_server: Any) -> Cloud:
     """An account with more than one page of all that can be made."""
     app, url = _server
-    cloud = Cloud(app, url, make_caller(app))
+    cloud = Cloud(app, url, account_of(app))
     ec2 = cloud.client()
     images = [cloud.image() for _ in range(7)]
     for number in range(7):
