@@ -722,8 +722,8 @@ class Stranger:
     image_ref: str = ""
     key_name: str = ""
     marked: str = ""
-    """Our id that it carries rightly. No live row has it under this `ref`; one may be about to, or
-    have ended."""
+    """Our id that it carries rightly: it was made for that instance, whose row may not know its
+    `ref` yet, or is lost."""
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 

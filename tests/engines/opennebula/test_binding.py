@@ -36,7 +36,14 @@ def surplus(binding: Binding) -> list[tuple[str, int]]:
 
 
 def test_a_proven_mark_makes_an_instance():
-    assert instances(bind([marked(5)], {}, {}, MARKS)) == {ONE: 5}
+    """Whether it has a row only the store can tell: so it is told of as a stranger, too."""
+    binding = bind([marked(5)], {}, {}, MARKS)
+    assert instances(binding) == {ONE: 5}
+    assert others(binding) == [(ONE, 5)]
+
+
+def test_one_that_this_process_made_has_a_row():
+    assert others(bind([marked(5)], {}, {ONE: "5"}, MARKS)) == []
 
 
 def test_what_the_store_knows_needs_no_mark():

@@ -27,7 +27,9 @@ class Binding:
     surplus: list[tuple[str, Vm]] = field(default_factory=list)
     """With the instance whose mark they carry."""
     others: list[tuple[str, Vm]] = field(default_factory=list)
-    """With the id that a proven mark says, or an empty text."""
+    """With the id that a proven mark says, or an empty text. Also instances that only their mark
+    says and that this process did not make: there may be no row of them (a store that was put back
+    to an older state)."""
 
 
 def bind(
@@ -55,6 +57,8 @@ def bind(
         if instance_id not in taken:
             first, *rest = sorted(candidates, key=lambda vm: _rank(vm, chosen.get(instance_id)))
             binding.instances[instance_id] = first
+            if instance_id not in chosen:
+                binding.others.append((instance_id, first))
         for vm in rest:
             kind = binding.surplus if vm.never_ran else binding.others
             kind.append((instance_id, vm))
