@@ -102,7 +102,9 @@ def test_a_stop_asks_then_cuts_and_waits_to_see_it_off():
     assert moves(S.STOPPING, P.RUNNING, after_s=5, memory=asked) == (M.ASK,)
     assert moves(S.STOPPING, P.RUNNING, after_s=60, memory=asked) == (M.CUT,)
     assert moves(S.STOPPING, P.RUNNING, forced=True) == (M.CUT,)
-    assert moves(S.STOPPING, P.MOVING, after_s=60, memory=asked) == (M.ASK,)
+    assert moves(S.STOPPING, P.MOVING, after_s=5, memory=asked) == (M.ASK,)
+    assert moves(S.STOPPING, P.MOVING, after_s=60, memory=asked) == (M.CUT,)
+    assert moves(S.STOPPING, P.MOVING, forced=True) == (M.CUT,)
 
 
 def test_a_termination_gives_a_running_guest_its_grace_also_while_it_halts():

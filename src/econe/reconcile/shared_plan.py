@@ -60,12 +60,9 @@ def _keep_running(case: Case) -> Plan:
 
 
 def _stop(case: Case) -> Plan:
+    """Also of one that is halting already, or still on its way up: the engine does what its state
+    allows, and cutting it may be allowed where asking is not."""
     return halt(case, case.rules.stop_grace_s, then=(Move.CUT,))
-
-
-def _stop_on_its_way(case: Case) -> Plan:
-    """It may be halting already, or still on its way up: the engine does what its state allows."""
-    return _every_few_seconds(case, Move.ASK)
 
 
 def _terminate(case: Case) -> Plan:
@@ -80,14 +77,6 @@ def _terminate_on_its_way(case: Case) -> Plan:
     begun = case.row.asked_at or case.row.launched_at
     over_at = begun + timedelta(seconds=case.rules.terminate_grace_s)
     return Plan((Move.DESTROY,)) if case.now >= over_at else Plan(look_at=over_at)
-
-
-def _every_few_seconds(case: Case, move: Move) -> Plan:
-    again = timedelta(seconds=case.rules.ask_again_s)
-    asked_at = case.memory.asked_at
-    if asked_at is None or case.now >= asked_at + again:
-        return Plan((move,), look_at=case.now + again)
-    return Plan(look_at=asked_at + again)
 
 
 def _tells_more(case: Case) -> bool:
@@ -121,7 +110,7 @@ TABLE: Final[Mapping[tuple[InstanceState, Phase | None], Entry]] = MappingProxyT
         (_S.STOPPING, None): _absent((Move.SAY_HALTED,)),
         (_S.STOPPING, _P.DEFINED): (Move.SAY_HALTED,),
         (_S.STOPPING, _P.HALTED): (Move.SAY_HALTED,),
-        (_S.STOPPING, _P.MOVING): _stop_on_its_way,
+        (_S.STOPPING, _P.MOVING): _stop,
         (_S.STOPPING, _P.RUNNING): _stop,
         (_S.STOPPING, _P.DIED): (Move.SAY_HALTED,),
         (_S.STOPPING, _P.FAILED): (Move.SAY_HALTED,),
