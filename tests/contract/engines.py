@@ -14,7 +14,7 @@ from typing import Protocol
 
 import pytest
 from tests.contract import real_oned
-from tests.contract.opennebula import OpennebulaStand
+from tests.contract.opennebula import OpennebulaKnownStand, OpennebulaStand
 from tests.support.guests import Guest, write_disk
 from tests.support.machines import machine
 
@@ -205,6 +205,7 @@ STAND_NETWORK = NetworkSpec(
 STANDS = [
     pytest.param(SimulatorStand, id="simulator"),
     pytest.param(OpennebulaStand, id="opennebula"),
+    pytest.param(OpennebulaKnownStand, id="opennebula-known"),
     pytest.param(real_oned.RealOnedStand, id="real-oned", marks=real_oned.MARKS),
     pytest.param(QemuUserStand, id="qemu-user", marks=pytest.mark.e2e),
     pytest.param(QemuVpcStand, id="qemu-vpc", marks=[pytest.mark.e2e, pytest.mark.root]),
