@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -223,7 +224,8 @@ def _check(settings: Settings, _: argparse.Namespace) -> Report:
     if settings.engine == "opennebula":
         from econe.engines.opennebula import check as opennebula
 
-        found = opennebula.report(settings.opennebula)
+        logging.getLogger("econe").addHandler(logging.NullHandler())  # what it finds is printed
+        found = opennebula.report(settings.state, settings.opennebula)
     else:
         from econe.engines.qemu import check as qemu
 

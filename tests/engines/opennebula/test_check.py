@@ -32,8 +32,11 @@ def credentials(tmp_path: Path) -> Path:
 
 
 def found(oned: Oned, credentials: Path, **settings: object) -> dict[str, Finding]:
-    said = {"endpoint": oned.url, "credentials": credentials, "timeout_s": 5.0, **settings}
-    return {each.name: each for each in report(Opennebula(**said))}  # type: ignore[arg-type]
+    place = credentials.parent
+    usual = {"endpoint": oned.url, "credentials": credentials, "upload_path": place / "upload"}
+    said = Opennebula(**(usual | settings))  # type: ignore[arg-type]
+    findings = report(place / "state", said)
+    return {each.name: each for each in findings}
 
 
 def bad(findings: dict[str, Finding]) -> list[str]:
@@ -121,3 +124,56 @@ def test_the_datastore_is_found_by_id_or_name(
 def test_a_datastore_without_room_is_found(oned: Oned, prepared: Prepared, credentials: Path):
     prepared.datastore.free_mb = 0
     assert "0 MiB free" in found(oned, credentials)["datastore"].said
+
+
+# --- what is on its way, and where it goes
+
+
+def test_uploads_need_a_directory_that_oned_may_read_from(
+    oned: Oned, prepared: Prepared, credentials: Path, tmp_path: Path
+):
+    prepared.datastore.template.set("RESTRICTED_DIRS", "/")
+    prepared.datastore.template.set("SAFE_DIRS", f"/var/tmp {tmp_path}/upload")
+    good = found(oned, credentials, upload_path=tmp_path / "upload" / "econe")["uploads"]
+    assert good.ok
+    bad = found(oned, credentials, upload_path=tmp_path / "elsewhere")["uploads"]
+    assert not bad.ok
+    assert f"not among the datastore's SAFE_DIRS (/var/tmp {tmp_path}/upload)" in bad.said
+    assert not (tmp_path / "upload").exists()
+
+
+def test_a_directory_that_others_may_write_to_is_not_fit(
+    oned: Oned, credentials: Path, tmp_path: Path
+):
+    place = tmp_path / "upload"
+    place.mkdir()
+    assert found(oned, credentials, upload_path=place)["uploads"].ok
+    place.chmod(0o777)
+    finding = found(oned, credentials, upload_path=place)["uploads"]
+    assert (finding.ok, finding.said) == (False, f"{place} can be written to by others")
+
+
+def test_uploads_by_url_need_one(oned: Oned, credentials: Path):
+    assert not found(oned, credentials, upload_by="url")["uploads"].ok
+    good = found(oned, credentials, upload_by="url", upload_url="http://econe:4567")["uploads"]
+    assert (good.ok, good.said) == (
+        True,
+        "oned fetches them from http://econe:4567/staged/, if its host reaches that",
+    )
+
+
+def test_networks_are_named_with_their_ranges_and_missing_ones_too(oned: Oned, credentials: Path):
+    said = found(oned, credentials)["networks"].said
+    assert said.startswith("public (id 0) 147.96.80.0/24 by default")
+    assert found(oned, credentials, network="public", networks=("0",))["networks"].ok
+    missing = found(oned, credentials, network="private")["networks"]
+    assert (missing.ok, "no virtual network private" in missing.said) == (False, True)
+
+
+def test_types_are_those_of_templates_and_of_the_catalogue(
+    oned: Oned, prepared: Prepared, credentials: Path
+):
+    assert "m1.small; and " in found(oned, credentials)["instance types"].said
+    assert found(oned, credentials, catalogue=False)["instance types"].ok
+    prepared.m1_small.template.set("EC2_INSTANCE_TYPE", "")
+    assert not found(oned, credentials, catalogue=False)["instance types"].ok

@@ -3,9 +3,11 @@
 Each finding needs those before it: without a login there is nothing to say of datastores.
 """
 
+import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +15,12 @@ from lxml import etree
 
 from econe.domain.hidden import Hidden
 from econe.domain.ports import EngineBusy, EngineLost, EngineRefused
+from econe.domain.sizes import CATALOGUE
 from econe.engines.findings import Finding
-from econe.engines.opennebula.directory import read_user, read_users
+from econe.engines.opennebula.datastores import FOR_IMAGES
+from econe.engines.opennebula.directory import User, read_user, read_users
 from econe.engines.opennebula.errors import OnedError
+from econe.engines.opennebula.estate import OpennebulaEstate
 from econe.engines.opennebula.login import (
     Delegation,
     Scheme,
@@ -24,6 +29,7 @@ from econe.engines.opennebula.login import (
     read_server_account,
 )
 from econe.engines.opennebula.rpc import Argument, Oned
+from econe.engines.opennebula.upload_way import Way, oned_user, unfit, way_of
 from econe.engines.opennebula.xmltree import parse
 from econe.settings import Opennebula
 
@@ -34,16 +40,14 @@ SCHEMES: Final = {
     Scheme.SHA256_ZERO_IV: "5.10 to 6.0 (SHA-256, no IV)",
     Scheme.SHA256_KEY_IV: "6.2 and later (SHA-256, IV of the key)",
 }
-IMAGE_DATASTORE: Final = "0"
-"""TYPE of a datastore for images."""
 
 
-def report(settings: Opennebula) -> list[Finding]:
+def report(state: Path, settings: Opennebula) -> list[Finding]:
     """Looks, and changes nothing: neither here nor in OpenNebula."""
-    return list(_findings(settings))
+    return list(_findings(state, settings))
 
 
-def _findings(settings: Opennebula) -> Iterator[Finding]:
+def _findings(state: Path, settings: Opennebula) -> Iterator[Finding]:
     account: ServerAccount | None = None
     try:
         account = read_server_account(settings.credentials)
@@ -59,7 +63,7 @@ def _findings(settings: Opennebula) -> Iterator[Finding]:
         reached = _reach(oned)
         yield reached
         if account is not None and reached.ok:
-            yield from _inside(oned, account, settings)
+            yield from _inside(oned, account, state, settings)
     finally:
         oned.close()
 
@@ -86,7 +90,9 @@ def _reach(oned: Oned) -> Finding:
     return Finding("oned", True, f"answers at {oned.url}")
 
 
-def _inside(oned: Oned, account: ServerAccount, settings: Opennebula) -> Iterator[Finding]:
+def _inside(
+    oned: Oned, account: ServerAccount, state: Path, settings: Opennebula
+) -> Iterator[Finding]:
     try:
         delegation, version = find_delegation(oned, account.user, account.secret, time.time())
     except (EngineBusy, EngineLost, EngineRefused) as problem:
@@ -99,6 +105,9 @@ def _inside(oned: Oned, account: ServerAccount, settings: Opennebula) -> Iterato
         ("group", house.group),
         ("users", house.users),
         ("datastore", house.datastore),
+        ("uploads", partial(house.uploads, state)),
+        ("networks", house.networks),
+        ("instance types", house.types),
     ):
         try:
             yield Finding(name, *look())
@@ -111,10 +120,18 @@ class _House:
 
     def __init__(self, oned: Oned, delegation: Delegation, settings: Opennebula) -> None:
         self._oned, self._delegation, self._settings = oned, delegation, settings
+        self._estate = OpennebulaEstate(oned, self, settings, strangers=tuple)
+
+    # What an estate needs of a Directory, which would leave its mark in oned.
+
+    def people(self) -> Mapping[str, User]:
+        return read_users(self._ask("one.userpool.info"))
+
+    def own_session(self) -> Hidden[str]:
+        return self._delegation.session_for(self._delegation.server_user, time.time())
 
     def _ask(self, method: str, *args: Argument) -> str:
-        name = self._delegation.server_user
-        return self._oned.text(self._delegation.session_for(name, time.time()), method, *args)
+        return self._oned.text(self.own_session(), method, *args)
 
     def group(self) -> tuple[bool, str]:
         name = self._delegation.server_user
@@ -124,7 +141,7 @@ class _House:
         return True, f"{name} is in oneadmin"
 
     def users(self) -> tuple[bool, str]:
-        found = read_users(self._ask("one.userpool.info")).values()
+        found = self.people().values()
         served = self._settings.auth_drivers
         why = Counter(
             "disabled" if not user.enabled else f"with the driver {user.auth_driver}"
@@ -140,24 +157,76 @@ class _House:
     def datastore(self) -> tuple[bool, str]:
         """oned refuses an image for lack of space before it says anything else, and knows of no
         space before the datastore was monitored (facts/opennebula.md 3, 6)."""
-        wanted = self._settings.datastore
-        pool = parse(self._ask("one.datastorepool.info").encode())
-        found = _named(pool, wanted)
-        if found is None:
-            names = ", ".join(sorted(each.findtext("NAME") or "" for each in pool)) or "none"
-            return False, f"there is no datastore {wanted!r}; there are: {names}"
+        found = self._datastore()
         name = f"{found.findtext('NAME')} (id {found.findtext('ID')})"
-        if found.findtext("TYPE") != IMAGE_DATASTORE:
+        if found.findtext("TYPE") != FOR_IMAGES:
             return False, f"{name} is not for images"
         free_mib = int(found.findtext("FREE_MB") or 0)
         if free_mib < ROOM_MIB:
             return False, f"{name} has {free_mib} MiB free, as far as OpenNebula has looked yet"
         return True, f"{name} has {free_mib / 1024:.1f} GiB free"
 
+    def _datastore(self) -> etree._Element:
+        """By id or name, as the setting has it. Raises ValueError."""
+        wanted = self._settings.datastore
+        pool = parse(self._ask("one.datastorepool.info").encode())
+        for tag in ("ID", "NAME"):
+            for each in pool.iterchildren("DATASTORE"):
+                if each.findtext(tag) == wanted:
+                    return each
+        names = sorted(each.findtext("NAME") or "" for each in pool.iterchildren("DATASTORE"))
+        raise ValueError(f"there is no datastore {wanted!r}; there are: {', '.join(names)}")
 
-def _named(pool: etree._Element, wanted: str) -> etree._Element | None:
-    """By id or name, as settings name things."""
-    for each in pool:
-        if wanted in (each.findtext("ID"), each.findtext("NAME")):
-            return each
-    return None
+    def uploads(self, state: Path) -> tuple[bool, str]:
+        way = way_of(self._settings, state)
+        if way.problem:
+            return False, way.problem
+        if way.by_url:
+            return True, f"oned fetches them from {way.url}/staged/, if its host reaches that"
+        if problem := _unfit_for_uploads(way):
+            return False, f"{way.directory} {problem}"
+        template = self._datastore().find("TEMPLATE")
+        safe, restricted = (
+            (template.findtext(name) or "").split() if template is not None else []
+            for name in ("SAFE_DIRS", "RESTRICTED_DIRS")
+        )
+        if _is_below(way.directory, restricted) and not _is_below(way.directory, safe):
+            return (
+                False,
+                f"{way.directory} is not among the datastore's SAFE_DIRS ({' '.join(safe)})",
+            )
+        return True, f"oned reads them from {way.directory}"
+
+    def networks(self) -> tuple[bool, str]:
+        wanted = {name for name in (self._settings.network, *self._settings.networks) if name}
+        offered = self._estate.networks()
+        missing = wanted - {each.ref for each in offered} - {each.name for each in offered}
+        if missing:
+            names = ", ".join(sorted(missing))
+            return False, f"there is no virtual network {names} with IPv4 addresses"
+        if not offered:
+            return False, "there is no virtual network with IPv4 addresses"
+        return True, ", ".join(
+            f"{each.name} (id {each.ref}) {each.cidr}{' by default' if each.is_default else ''}"
+            for each in offered
+        )
+
+    def types(self) -> tuple[bool, str]:
+        for_all = [size.name for size in self._estate.sizes() if not size.owner]
+        said = f"of administrators' VM templates: {', '.join(sorted(for_all)) or 'none'}"
+        if self._settings.catalogue:
+            return True, f"{said}; and {len(CATALOGUE)} built-in ones"
+        return bool(for_all), said
+
+
+def _unfit_for_uploads(way: Way) -> str:
+    directory = way.directory
+    if directory.exists():
+        return unfit(directory.lstat(), oned_user(way.credentials))
+    above = next(parent for parent in directory.absolute().parents if parent.exists())
+    return "" if os.access(above, os.W_OK) else f"is not there and cannot be made in {above}"
+
+
+def _is_below(directory: Path, places: Sequence[str]) -> bool:
+    real = directory.resolve()
+    return any(real.is_relative_to(Path(place).resolve()) for place in places)

@@ -9,7 +9,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from lxml import etree
 
@@ -24,7 +24,7 @@ from econe.domain.ports import (
 )
 from econe.domain.sizes import Size
 from econe.engines.opennebula.datastores import read_datastores
-from econe.engines.opennebula.directory import Directory, User
+from econe.engines.opennebula.directory import User
 from econe.engines.opennebula.documents import (
     NetworkDocument,
     TemplateDocument,
@@ -54,13 +54,20 @@ _MOST_KEY_PAIRS: Final = 1000
 _LONGEST_KEY_NAME: Final = 255
 
 
+class Users(Protocol):
+    """What is needed of a Directory."""
+
+    def people(self) -> Mapping[str, User]: ...
+    def own_session(self) -> Hidden[str]: ...
+
+
 class OpennebulaEstate:
     """Implements ports.Estate."""
 
     def __init__(
         self,
         oned: Oned,
-        directory: Directory,
+        directory: Users,
         settings: Opennebula,
         strangers: Callable[[], Sequence[Stranger]],
     ) -> None:

@@ -108,7 +108,7 @@ def make_room(way: Way) -> None:
     with suppress(FileExistsError):
         way.directory.mkdir(mode=0o700, parents=True)
     found = way.directory.lstat()
-    problem = _unfit(found, reader)
+    problem = unfit(found, reader)
     if problem:
         raise EngineBusy(f"{way.directory} {problem}")
     if found.st_uid == os.geteuid():
@@ -128,7 +128,7 @@ def oned_user(credentials: Path) -> pwd.struct_passwd | None:
     return None
 
 
-def _unfit(found: os.stat_result, reader: pwd.struct_passwd | None) -> str:
+def unfit(found: os.stat_result, reader: pwd.struct_passwd | None) -> str:
     """Nobody but those who could do it anyway may put other files into the place of ours."""
     owners = {0, os.geteuid(), *([reader.pw_uid] if reader else [])}
     if not stat.S_ISDIR(found.st_mode):
