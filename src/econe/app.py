@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import econe.actions  # noqa: F401 - registers every action
@@ -47,6 +47,9 @@ from econe.reconcile.pictures import Pictures
 from econe.settings import Settings
 from econe.statedir import CannotStart, StateLock, derived_secret
 from econe.store import open_store
+
+if TYPE_CHECKING:
+    from econe.engines.opennebula.engine import OpennebulaEngine
 
 log: Final = logging.getLogger("econe.app")
 
@@ -179,7 +182,7 @@ def make_engine(settings: Settings, store: Store, vault: Vault, metadata: Metada
     raise CannotStart(f"there is no engine {settings.engine}")
 
 
-def make_opennebula(settings: Settings, store: Store) -> Engine:
+def make_opennebula(settings: Settings, store: Store) -> "OpennebulaEngine":
     """Does not ask oned yet: a server starts while it is away. Without a service account it would
     wait for ever, so that is looked at. Raises CannotStart and EngineRefused."""
     from econe.engines.opennebula.engine import OpennebulaEngine

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,11 +22,11 @@ from econe.domain.accounts import AccessKey, Account
 from econe.domain.faults import Fault
 from econe.domain.images import Image, ImageState
 from econe.domain.instances import Instance, InstanceState
-from econe.domain.ports import StoreUnusable, Transaction
+from econe.domain.ports import EngineBusy, EngineLost, EngineRefused, StoreUnusable, Transaction
 from econe.domain.queries import Criterion, Query
 from econe.hostroutes import host_networks
 from econe.settings import Settings
-from econe.statedir import running
+from econe.statedir import CannotStart, running
 
 if TYPE_CHECKING:
     from econe.store.sqlite import DatabaseStore
@@ -108,6 +108,8 @@ class Command:
     subject: str = ""
     """What its one argument is called; empty if it takes none."""
     takes_password: bool = False
+    only_for: str = ""
+    """The engine that it is for."""
     founds: bool = False
     """Whether it makes the state directory. The others refuse one that is not there: it is
     most likely mistyped."""
@@ -128,6 +130,8 @@ class Desk:
 def _perform(asked: argparse.Namespace) -> Report:
     command = COMMANDS[asked.noun][getattr(asked, "verb", "")]
     settings = load(asked.config, os.environ, {"state": asked.state})
+    if command.only_for and settings.engine != command.only_for:
+        raise Failed(f"the engine is {settings.engine} here: name the server's --config")
     state = settings.state.absolute()
     if not command.founds and not (state / "econe.db").exists():
         first = "start econe-server" if settings.engine == "opennebula" else "create an account"
@@ -277,6 +281,34 @@ def _key_facts(key: AccessKey) -> dict[str, Any]:
     }
 
 
+# --- what an older econe left
+
+
+def _import_opennebula(desk: Desk) -> Report:
+    # Late: the other commands need no engine.
+    from econe.app import make_opennebula, refuse_anothers_accounts
+    from econe.cli.admin_import import facts_of, rows_of, summary_of
+    from econe.inheritance import inherit
+
+    settings = replace(desk.settings, state=desk.state)
+    try:
+        refuse_anothers_accounts(settings, desk.store)
+        engine = make_opennebula(settings, desk.store)
+        try:
+            found = inherit(desk.store, engine, settings, desk.now)
+        finally:
+            engine.close()
+    except (CannotStart, EngineBusy, EngineLost) as problem:
+        raise Failed(str(problem)) from problem
+    except EngineRefused as problem:
+        raise Failed(problem.said) from problem
+    with desk.store.reading() as tx:
+        names = {account.number: account.name for account in tx.accounts.all()}
+    head = ("WHAT", "ACCOUNT", "WAS", "IS", "OUTCOME", "WHY")
+    table = [_table(head, rows_of(found, names)), ""] if found else []
+    return Report("\n".join([*table, *summary_of(found)]), facts_of(found, names))
+
+
 # --- what waits
 
 
@@ -398,6 +430,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, Command]]] = {
         "enable": Command(_set_key(enabled=True), "ACCESS-KEY"),
         "delete": Command(_delete_key, "ACCESS-KEY"),
     },
+    "import-opennebula": {"": Command(_import_opennebula, only_for="opennebula", founds=True)},
     "status": {"": Command(_status)},
 }
 

@@ -15,6 +15,7 @@ SYNOPSIS
      econe-admin [OPTION]... account password NAME --password-file FILE
      econe-admin [OPTION]... key create|list NAME
      econe-admin [OPTION]... key disable|enable|delete ACCESS-KEY
+     econe-admin [OPTION]... import-opennebula --config FILE
      econe-admin [OPTION]... status
 
 DESCRIPTION
@@ -52,6 +53,10 @@ COMMANDS
                           Undo that.
      key delete ACCESS-KEY
                           Forget it.
+     import-opennebula    Take over what econe 4.x-5.x left in OpenNebula:
+                          images, instances, key pairs, tags. Says what
+                          became of each, and changes nothing a second time.
+                          Before the server first starts, or beside it.
      status               Say whether the server runs, how many instances are
                           in which state, and what waits and why.
 

@@ -14,6 +14,7 @@ from econe.engines.opennebula.disks import NoDisks
 from econe.engines.opennebula.estate import OpennebulaEstate
 from econe.engines.opennebula.images import OnedImages
 from econe.engines.opennebula.launcher import Launcher
+from econe.engines.opennebula.leavings import Leaving, read_leavings
 from econe.engines.opennebula.machines import OpennebulaMachines
 from econe.engines.opennebula.marks import Marks
 from econe.engines.opennebula.networks import OpennebulaNetworks
@@ -57,8 +58,8 @@ class OpennebulaEngine:
         self._settings = settings
         self._oned = Oned(settings.endpoint, timeout_s=settings.timeout_s)
         marks = Marks(mark_key)
-        directory = Directory(self._oned, settings, state, clock)
-        pool = Pool(self._oned, directory)
+        self._directory = directory = Directory(self._oned, settings, state, clock)
+        self._pool = pool = Pool(self._oned, directory)
         launcher = Launcher(self._oned, directory, marks, settings)
         self.consoles = VncConsoles()
         self.machines = OpennebulaMachines(
@@ -81,6 +82,10 @@ class OpennebulaEngine:
         self.estate = OpennebulaEstate(self._oned, directory, settings, self.machines.strangers)
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None
+
+    def leavings(self) -> list[Leaving]:
+        """What an older econe left. For econe-admin: it reads every image and machine."""
+        return read_leavings(self._oned, self._directory, self._pool)
 
     def open(self, changed: Poke) -> None:
         self._closed.clear()
