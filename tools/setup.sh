@@ -52,4 +52,5 @@ setup() {
         .venv/bin/python -m compileall -q src/econe # an editable install compiles nothing
         echo "$wanted" >.venv/econe-setup-"$1"
     fi
+    case ",$1," in *,test,*) .venv/bin/python tools/clients.py ;; esac
 }
