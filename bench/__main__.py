@@ -1,6 +1,6 @@
 """python -m bench [PART …]: print the table.
 
-Parts: requests launch upload size opennebula; all by default.
+Parts: requests launch upload size many opennebula; all by default.
 """
 
 import importlib
@@ -8,7 +8,7 @@ import sys
 
 from bench.harness import Row
 
-PARTS = ("requests", "launch", "upload", "size", "opennebula")
+PARTS = ("requests", "launch", "upload", "size", "many", "opennebula")
 
 
 def main() -> int:

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,6 +97,11 @@ class Cloud:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
+    @cached_property
+    def ec2_kept(self):  # type: ignore[no-untyped-def]
+        """One client, for many calls."""
+        return self.ec2()
+
     def ec2(self):  # type: ignore[no-untyped-def]
         import boto3
 
@@ -108,7 +115,7 @@ class Cloud:
 
     def presigned(self, action: str, **parameters: object) -> str:
         """A signed v4 GET URL, good for 15 minutes: what wrk repeats."""
-        return self.ec2().generate_presigned_url(
+        return self.ec2_kept.generate_presigned_url(
             action, Params=parameters, ExpiresIn=900, HttpMethod="GET"
         )
 
@@ -127,8 +134,15 @@ class Cloud:
 
 
 @contextmanager
-def cloud(engine: str, *, max_instances: int = 1000) -> Iterator[Cloud]:
-    """A server of its own on a free port over a state directory of its own."""
+def cloud(
+    engine: str,
+    *,
+    max_instances: int = 1000,
+    prepare: Callable[[Path, str], None] | None = None,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Cloud]:
+    """A server of its own on a free port over a state directory of its own. `prepare` is given the
+    directory and the account's number before the server starts; `more` are settings."""
     state = Path(tempfile.mkdtemp(prefix="econe-bench-"))
     try:
         told = subprocess.run(
@@ -138,10 +152,12 @@ def cloud(engine: str, *, max_instances: int = 1000) -> Iterator[Cloud]:
             text=True,
         )
         account = json.loads(told.stdout)
+        if prepare is not None:
+            prepare(state, account["number"])
         with process(
             BIN / "econe-server", "run", "--state", state, "--listen", "127.0.0.1:0",
             "--engine", engine, ready="ready on",
-            env={**os.environ, "ECONE_CLOUD_MAX_INSTANCES": str(max_instances)},
+            env={**os.environ, "ECONE_CLOUD_MAX_INSTANCES": str(max_instances), **more},
         ) as server:  # fmt: skip
             url = server.ready_line.split("ready on ")[1].strip()  # type: ignore[attr-defined]
             yield Cloud(url, account["access_key"], account["secret_key"], state, server.pid)

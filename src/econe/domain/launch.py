@@ -366,18 +366,20 @@ def write_rows(tx: Transaction, plan: Plan, count: int) -> list[Instance]:
     ids = tx.next_ids("i", count)
     volumes = [_volume(plan, *pair) for pair in zip(tx.next_ids("vol", count), ids, strict=True)]
     interfaces = _interfaces(tx, plan, ids)
-    launched = []
-    for index, (volume, parts) in enumerate(zip(volumes, interfaces, strict=True)):
-        row = _instance(plan, reservation, index, volume, parts)
-        tx.instances.add(row)
-        tx.volumes.add(volume)
-        for part in parts:
-            tx.interfaces.add(part)
+    launched = [
+        _instance(plan, reservation, index, volume, parts)
+        for index, (volume, parts) in enumerate(zip(volumes, interfaces, strict=True))
+    ]
+    # Parts first: each that is added to an instance that is there already raises its version.
+    tx.volumes.add_all(volumes)
+    tx.interfaces.add_all([part for parts in interfaces for part in parts])
+    tx.instances.add_all(launched)
+    for row in launched:
         _put_tags(tx, plan, "instance", row.id)
-        _put_tags(tx, plan, "volume", volume.id)
-        for part in parts:
+        for volume in row.volumes:
+            _put_tags(tx, plan, "volume", volume.id)
+        for part in row.interfaces:
             _put_tags(tx, plan, "network-interface", part.id)
-        launched.append(row)
     return launched
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sqlalchemy import Column, ColumnElement, Table, case, func
@@ -24,6 +25,7 @@ ELSEWHERE: Final = frozenset({"tags", "groups", "interfaces", "volumes", "shares
 _Convert = Callable[[Any], Any]
 
 
+@lru_cache(maxsize=1024)
 def write_moment(moment: datetime) -> str:
     """`2026-11-23T16:00:00.000000Z`. Raises ValueError for one without a zone."""
     if moment.tzinfo is None:

@@ -166,6 +166,9 @@ class TableRows(Generic[Row]):
     def add(self, row: Row) -> None:
         self._session.run(_inserting(self._noun.table), self._values(row))
 
+    def add_all(self, rows: Sequence[Row]) -> None:
+        self._session.run_all(_inserting(self._noun.table), [self._values(row) for row in rows])
+
     def save(self, row: Row) -> Row:
         values = self._values(row)
         values.update(row_id=row.id, read_at=row.version, version=row.version + 1)
@@ -230,18 +233,25 @@ class InterfaceRows(TableRows[NetworkInterface]):
 
     def add(self, row: NetworkInterface) -> None:
         super().add(row)
-        self._add_groups(row)
+        self._add_groups([row])
+
+    def add_all(self, rows: Sequence[NetworkInterface]) -> None:
+        super().add_all(rows)
+        self._add_groups(rows)
 
     def save(self, row: NetworkInterface) -> NetworkInterface:
         saved = super().save(row)
         self._session.run(_DROP_GROUPS, {"row_id": row.id})
-        self._add_groups(row)
+        self._add_groups([row])
         return saved
 
-    def _add_groups(self, row: NetworkInterface) -> None:
-        for group_id, name in row.groups:
-            given = {"interface_id": row.id, "id": group_id, "name": name}
-            self._session.run(_inserting(tables.interface_groups), given)
+    def _add_groups(self, rows: Sequence[NetworkInterface]) -> None:
+        given = [
+            {"interface_id": row.id, "id": group_id, "name": name}
+            for row in rows
+            for group_id, name in row.groups
+        ]
+        self._session.run_all(_inserting(tables.interface_groups), given)
 
     def _parts(self, ids: Sequence[str]) -> Mapping[str, dict[str, Any]]:
         made = super()._parts(ids)
@@ -274,6 +284,11 @@ class ImageRows(TableRows[Image]):
     def add(self, row: Image) -> None:
         super().add(row)
         self._add_shares(row)
+
+    def add_all(self, rows: Sequence[Image]) -> None:
+        super().add_all(rows)
+        for row in rows:
+            self._add_shares(row)
 
     def save(self, row: Image) -> Image:
         saved = super().save(row)

@@ -5,7 +5,7 @@ statement is compiled once to text and parameter names, and run on the driver's 
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ClauseElement
@@ -59,6 +59,22 @@ class Session:
         self._check()
         try:
             return self._connection.execute(statement.sql, statement.values(given))
+        except sqlite3.Error as error:
+            raise DIALECT.refusal(error) from error
+
+    def run_all(self, statement: Statement, given: Sequence[Mapping[str, Any]]) -> None:
+        """As run() for each of `given`; where one is refused, none was run."""
+        self._check()
+        values = [statement.values(each) for each in given]
+        try:
+            self._connection.execute("SAVEPOINT all_of_them")
+            try:
+                self._connection.executemany(statement.sql, values)
+            except sqlite3.Error:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK TO all_of_them")
+                raise
+            self._connection.execute("RELEASE all_of_them")
         except sqlite3.Error as error:
             raise DIALECT.refusal(error) from error
 

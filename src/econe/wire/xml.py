@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, Protocol
 
 from botocore.model import OperationModel, Shape
@@ -81,12 +81,17 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(_reference, text) if _SPECIAL.search(text) else text
 
 
+_escape_short: Final = lru_cache(maxsize=8192)(escape)
+"""Answers say the same words again and again; what is long is mostly said once."""
+_SHORT: Final = 48
+
+
 def _string(value: Any) -> str:
     if type(value) is not str:
         if isinstance(value, Enum):
             value = value.value
         value = ("true" if value else "false") if isinstance(value, bool) else str(value)
-    return _SPECIAL.sub(_reference, value) if _SPECIAL.search(value) else value
+    return _escape_short(value) if len(value) <= _SHORT else escape(value)
 
 
 def _boolean(value: Any) -> str:
@@ -105,6 +110,7 @@ def _float(value: Any) -> str:
     return repr(float(value))
 
 
+@lru_cache(maxsize=1024)
 def _timestamp(value: Any) -> str:
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise ValueError(f"{value!r} is no time with a zone")
