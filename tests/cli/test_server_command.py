@@ -197,6 +197,27 @@ def test_a_daemon_is_started_looked_at_and_ended(tmp_path: Path) -> None:
     assert run("stop", "--state", tmp_path).stdout == "econe-server: not running\n"
 
 
+def test_a_daemon_runs_nothing_that_lies_where_it_is_started(tmp_path: Path) -> None:
+    """`python -m` looks for modules in the working directory first, where others may have put
+    them: /tmp, say, and econe-server is started by root."""
+    for name in ("six", "botocore", "sqlalchemy", "uvicorn"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('somebody else')")
+    state = tmp_path / "state"
+    words = ("--state", state, "--listen", "127.0.0.1:0", "--engine", "simulator")
+    try:
+        started = subprocess.run(
+            [sys.executable, "-P", "-m", "econe.cli.server", "start", *map(str, words)],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert started.returncode == 0, started.stderr
+    finally:
+        run("stop", "--state", state)
+
+
 def test_json_tells_the_same_to_programs(tmp_path: Path) -> None:
     words = ("--state", tmp_path, "--listen", "127.0.0.1:0", "--engine", "simulator", "--json")
     none = {"ready": False, "pid": None, "url": None}

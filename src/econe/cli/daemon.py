@@ -31,8 +31,9 @@ def start_daemon(words: Sequence[str], log: Path) -> str:
         raise Failed(f"cannot use {log.parent}: {problem.strerror}") from problem
     with errors:
         before = errors.seek(0, os.SEEK_END)
+        # -P: without it `-m` imports what lies in the working directory first.
         child = subprocess.Popen(
-            [sys.executable, "-m", "econe.cli.server", *words],
+            [sys.executable, "-P", "-m", "econe.cli.server", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
