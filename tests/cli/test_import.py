@@ -133,11 +133,12 @@ def test_images_and_machines_keep_their_numbers_and_bring_their_tags(run: Import
 
 
 def test_key_pairs_come_with_the_fingerprint_that_ec2_computes(run: Importer, old: OldEcone):
-    old.key_pairs(mykey=MYKEY, broken="ssh-rsa AAAA")
+    old.key_pairs(mykey=MYKEY, broken="ssh-rsa AAAA", junk="")
     told = {each["old_id"]: each for each in run.json()["found"]}
     assert told["mykey"]["outcome"] == "adopted"
-    assert told["broken"]["outcome"] == "skipped"
-    assert "OpenSSH" in told["broken"]["why"]
+    for name in ("broken", "junk"):
+        assert told[name]["outcome"] == "skipped"
+        assert "OpenSSH" in told[name]["why"]
     store = open_store(run.state)
     with store.reading() as tx:
         (row,) = tx.key_pairs.find(Query()).items

@@ -1,10 +1,18 @@
 """An OpenNebula as its administrator and its users have it: calls as one of them.
 
 The stand-in (tests/support/oned) as a process of its own, or in the test's process where the test
-stops it and looks into it.
+stops it and looks into it. Or a real one, for the guide's story alone (test_hello_cloud.py):
+
+    ECONE_TEST_ONED=http://127.0.0.1:2633/RPC2
+    ECONE_TEST_ONED_CREDENTIALS=serveradmin:secret
+    ECONE_TEST_ONED_USER=helen                      who may make images and machines
+    ECONE_TEST_ONED_PASSWORD=…
+    ECONE_TEST_ONED_UPLOADS=/dir                    among SAFE_DIRS of datastore 1
 """
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import xmlrpc.client
@@ -27,7 +35,6 @@ class Cluster:
     service: str
     """`serveradmin:secret`, as the service account's file has it."""
     passwords: dict[str, str]
-    stage_s: float = 0.02
     oned: Oned | None = None
     """The stand-in itself, where it runs in this process."""
     _uids: dict[str, int] = field(default_factory=dict)
@@ -69,9 +76,32 @@ def stand_in(upload_dir: Path, *, stage_s: float = 0.02) -> Iterator[Cluster]:
             upload_dir=upload_dir,
             service=f"serveradmin:{SECRET}",
             passwords={"oneadmin": ONEADMIN, "helen": HELEN, "bob": BOB},
-            stage_s=stage_s,
             oned=oned,
         )
+
+
+@contextmanager
+def real_or_stand_in(upload_dir: Path) -> Iterator[Cluster]:
+    """Either is a process of its own."""
+    url = os.environ.get("ECONE_TEST_ONED")
+    if not url:
+        with stand_in_process(upload_dir) as cluster:
+            yield cluster
+        return
+    said = {
+        name: os.environ[f"ECONE_TEST_ONED_{name}"]
+        for name in ("CREDENTIALS", "USER", "PASSWORD", "UPLOADS")
+    }
+    upload_dir = Path(said["UPLOADS"]) / f"econe-story-{os.getpid()}"
+    try:
+        yield Cluster(
+            url=url,
+            upload_dir=upload_dir,
+            service=said["CREDENTIALS"],
+            passwords={said["USER"]: said["PASSWORD"]},
+        )
+    finally:
+        shutil.rmtree(upload_dir, ignore_errors=True)
 
 
 @contextmanager

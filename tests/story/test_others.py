@@ -28,6 +28,8 @@ def test_a_machine_that_was_made_by_other_means_is_an_instance_and_keeps_its_id(
     running = helen.is_in(instance, "running")
     assert running["InstanceType"] == "m1.small"
     assert re.fullmatch(r"147\.96\.80\.\d+", running["PrivateIpAddress"])
+    (known,) = server.admin("import-opennebula")["found"]
+    assert (known["id"], known["outcome"]) == (instance, "known")
     server.stop()
     server.start()
     helen._ec2 = None

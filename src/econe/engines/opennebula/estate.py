@@ -234,6 +234,6 @@ def key_pairs_of(said: str) -> tuple[tuple[str, str], ...]:
     for name, pair in list(kept.items())[:_MOST_KEY_PAIRS]:
         key = pair.get("public_key") if isinstance(pair, dict) else None
         words = key.split() if isinstance(key, str) else []
-        if len(words) >= 2 and 0 < len(name) <= _LONGEST_KEY_NAME:
+        if words and 0 < len(name) <= _LONGEST_KEY_NAME:
             found.append((name, " ".join(words[:2])))
     return tuple(found)
