@@ -61,7 +61,7 @@ def hashed(password: str, algorithm: str = "sha256") -> str:
 
 @pytest.fixture(scope="module")
 def helen(server: Server) -> Iterator[User]:
-    """Her tools have ONE_AUTH; her boto3 the pair of it."""
+    """With the pair that her ONE_AUTH stands for."""
     user = server.user("helen")
     user.keys = ("helen", hashed(server.cluster.passwords["helen"]))
     yield user
@@ -78,11 +78,7 @@ def disk(place: Path) -> Path:
 @pytest.fixture(scope="module")
 def image(helen: User, disk: Path) -> str:
     """Uploaded, registered, and ready in oned."""
-    keys, helen.keys = helen.keys, None
-    try:
-        image_id = helen.said("econe-upload", str(disk)).split()[-1]
-        helen.said("econe-register", image_id)
-        helen.until("econe-describe-images", expect=f"{image_id} +available")
-    finally:
-        helen.keys = keys
+    image_id = helen.said("econe-upload", str(disk)).split()[-1]
+    helen.said("econe-register", image_id)
+    helen.until("econe-describe-images", expect=f"{image_id} +available")
     return image_id

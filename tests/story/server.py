@@ -111,7 +111,7 @@ class Server:
 
 @dataclass
 class User:
-    """Somebody with an ONE_AUTH file, or with keys of econe-admin's."""
+    """Somebody with an ONE_AUTH file or, if `keys` are set, with these."""
 
     server: Server
     name: str
@@ -134,6 +134,8 @@ class User:
             env["ONE_AUTH"] = str(self.one_auth)
         else:
             env |= {
+                "EC2_ACCESS_KEY": self.keys[0],
+                "EC2_SECRET_KEY": self.keys[1],
                 "AWS_ENDPOINT_URL": self.server.url,
                 "AWS_ACCESS_KEY_ID": self.keys[0],
                 "AWS_SECRET_ACCESS_KEY": self.keys[1],
