@@ -39,6 +39,8 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "images.probe_memory_mib": (256, 65536),
     "work.round_every_s": (0.01, 3600),
     "work.watch_every_s": (0.01, 3600),
+    "work.check_every_s": (0.1, 3600),
+    "work.check_again_s": (0.1, 3600),
     "work.workers": (1, 256),
     "qemu.uid_base": (1000, 2_000_000_000),
     "opennebula.timeout_s": (0.1, 600),

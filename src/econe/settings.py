@@ -115,6 +115,14 @@ class Work:
     """How often a machine that dies at its start is started, before the launch has failed."""
     network_quiet_s: float = 300.0
     """How long a VPC's network stays up after its last instance is gone."""
+    check_every_s: float = 60.0
+    """Time between status checks of an instance that is well (EC2: a minute)."""
+    check_again_s: float = 2.0
+    """Time between status checks of an instance that boots, or that did not answer."""
+    boot_limit_s: float = 300.0
+    """How long a guest's status may be `initializing` before it is `impaired`."""
+    impaired_after_s: float = 60.0
+    """How long an instance that was well may not answer before it is `impaired`."""
     sweep_every_s: float = 60.0
     """Time between sweeps of what nobody needs any more: old rows, tokens, content, disks."""
     content_quiet_s: float = 3600.0

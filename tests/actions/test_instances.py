@@ -333,6 +333,7 @@ def statuses(desk, **asked):
 
 def test_status_is_of_running_instances_unless_all_are_asked_for(helen):
     (running,), (pending,) = helen.running(), helen.launch()
+    helen.examined([running])
     assert statuses(helen) == {running: ("running", "ok", "ok")}
     assert statuses(helen, IncludeAllInstances=True) == {
         running: ("running", "ok", "ok"),
@@ -359,7 +360,7 @@ def test_status_is_of_running_instances_unless_all_are_asked_for(helen):
     ],
 )
 def test_status_filters(helen, name, value, found):
-    helen.running()
+    helen.examined(helen.running())
     assert name in STATUS_FILTERS.names()
     assert bool(statuses(helen, **only(name, value))) is found
 

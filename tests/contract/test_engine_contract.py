@@ -12,7 +12,8 @@ from tests.contract.engines import Stand
 from tests.support.eventually import eventually
 from tests.support.guests import GREETING, Guest
 
-from econe.domain.ports import Engine, EngineBusy, MachineSpec, Phase
+from econe.domain.health import Pulse
+from econe.domain.ports import Engine, EngineBusy, MachineSpec, Phase, Subject, Vitals
 
 ABSENT = "i-00000099"
 OFF = {Phase.DEFINED, Phase.HALTED}
@@ -302,6 +303,36 @@ def test_a_running_machine_has_a_screen_and_one_that_is_off_has_none(stand: Stan
     for absent in (spec.id, ABSENT):
         with pytest.raises(EngineBusy):
             engine.screens.picture(absent)
+
+
+# --- status checks -----------------------------------------------------------------------
+
+
+def vitals(engine: Engine, *specs: MachineSpec) -> dict[str, Vitals]:
+    refs = {id_: seen.ref for id_, seen in engine.machines.look().items()}
+    subjects = {spec.id: Subject(refs.get(spec.id, ""), spec.nics) for spec in specs}
+    return dict(engine.checks.look(subjects))
+
+
+def test_a_machine_that_runs_is_found_well_and_others_are_not_there(stand: Stand, engine: Engine):
+    running, defined, absent = (stand.spec(number) for number in (1, 2, 3))
+    launch(engine, running)
+    connect(engine, defined)
+    engine.machines.ensure(defined)
+    wait_for(stand, engine, running, Phase.RUNNING)
+    found = vitals(engine, running, defined, absent)
+    assert found[running.id].machine is Pulse.BEATS
+    assert absent.id not in found
+    assert defined.id not in found or found[defined.id].machine is Pulse.STILL
+    assert vitals(engine) == {}
+
+
+def test_a_guest_that_halted_is_not_found_alive(stand: Stand, engine: Engine):
+    spec = stand.spec(guest=Guest.HALTING)
+    launch(engine, spec)
+    wait_for(stand, engine, spec, *OFF)
+    found = vitals(engine, spec).get(spec.id)
+    assert found is None or found.guest is not Pulse.BEATS
 
 
 # --- networks ----------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """What a user sees of a guest from outside: its screen, its console, how it is."""
 
 import base64
+import os
+import signal
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from tests.e2e.server import Account
 from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.root]
+
+SETTINGS = {"work.check_every_s": 5, "work.impaired_after_s": 8}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,52 @@ def test_a_linux_guest_has_no_password(helen: Account, guest: Guest):
     assert told["PasswordData"] == ""
     assert told["Timestamp"] == helen.describe(guest.id)["LaunchTime"]
     assert helen.said("aws", "ec2", "get-password-data", "--instance-id", guest.id)
+
+
+def status(account: Account, id_: str) -> tuple[str, str]:
+    answer = account.ec2.describe_instance_status(InstanceIds=[id_], IncludeAllInstances=True)
+    (told,) = answer["InstanceStatuses"]
+    return told["SystemStatus"]["Status"], told["InstanceStatus"]["Status"]
+
+
+def test_the_waiter_for_a_well_instance_ends_with_the_boot_and_not_before(
+    helen: Account, tiny: str, key: Path
+):
+    id_ = helen.launch(tiny, KeyName="mykey")
+    helen.until(id_, "running")
+    assert status(helen, id_) == ("initializing", "initializing")  # SYSLINUX has not spoken yet
+    helen.ec2.get_waiter("instance_status_ok").wait(
+        InstanceIds=[id_], WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+    console = helen.server.console(id_)
+    assert "userland" in console
+    helen.guest(id_, key).until_there(within_s=20)
+    helen.ec2.terminate_instances(InstanceIds=[id_])
+
+
+def test_a_guest_without_its_address_is_impaired_until_it_has_it_again(
+    helen: Account, guest: Guest
+):
+    eventually(lambda: status(helen, guest.id) == ("ok", "ok"), within_s=30)
+    address = helen.describe(guest.id)["PrivateIpAddress"]
+    away = f"ip addr flush dev eth0; sleep 25; ip addr add {address}/20 dev eth0"
+    guest.try_run(f"({away}) >/dev/null 2>&1 &")
+    eventually(lambda: status(helen, guest.id) == ("ok", "impaired"), within_s=25, every_s=0.5)
+    (told,) = helen.ec2.describe_instance_status(InstanceIds=[guest.id])["InstanceStatuses"]
+    (detail,) = told["InstanceStatus"]["Details"]
+    assert detail["ImpairedSince"] > helen.describe(guest.id)["LaunchTime"]
+    eventually(lambda: status(helen, guest.id) == ("ok", "ok"), within_s=60, every_s=0.5)
+
+
+def test_a_machine_whose_emulator_hangs_is_impaired_in_both_ways(helen: Account, guest: Guest):
+    pid = helen.server.pid_of(guest.id)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wanted = ("impaired", "impaired")
+        eventually(lambda: status(helen, guest.id) == wanted, within_s=40, every_s=0.5)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    eventually(lambda: status(helen, guest.id) == ("ok", "ok"), within_s=60, every_s=0.5)
 
 
 def test_a_stopped_instance_has_no_screen(helen: Account, guest: Guest):

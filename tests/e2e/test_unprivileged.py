@@ -94,6 +94,12 @@ def test_the_guest_has_its_metadata_and_user_data(helen: Account, guest: Guest):
     assert guest.metadata("latest/meta-data/instance-id") == (200, guest.id.encode())
 
 
+def test_a_guest_that_answers_at_its_port_is_well(helen: Account, guest: Guest):
+    helen.ec2.get_waiter("instance_status_ok").wait(
+        InstanceIds=[guest.id], WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+    )
+
+
 def test_the_server_and_its_guest_are_who_they_should_be(server: Server, guest: Guest):
     qemu = Path(f"/proc/{server.pid_of(guest.id)}")
     owner = qemu.stat().st_uid

@@ -59,6 +59,7 @@ def test_nothing_is_called_after_running_was_reported(site: Site, calls: Calls):
 
 def test_the_store_is_not_written_while_nothing_happens(site: Site):
     site.running(3)
+    site.settle()
     commits: list[str] = []
     site.store.boundary = lambda what, when: commits.append(when)
     site.rounds(25)

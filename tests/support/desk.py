@@ -17,6 +17,7 @@ from econe.domain import happenings
 from econe.domain.accounts import Account
 from econe.domain.cloud import Cloud
 from econe.domain.default_network import ensure_default_network
+from econe.domain.health import Check, Outcome
 from econe.domain.hidden import Hidden
 from econe.domain.images import Content, DiskFormat
 from econe.domain.instances import Instance
@@ -28,6 +29,8 @@ from econe.store import open_store
 GIB = 1 << 30
 NOW = datetime(2026, 11, 23, 16, 0, 0, tzinfo=UTC)
 
+
+WELL = Outcome(Check.PASSED)
 
 SHARED = Capabilities(
     name="shared",
@@ -136,6 +139,13 @@ class Desk:
         up = Seen(Phase.RUNNING, "")
         self._report(
             ids, lambda tx, row: happenings.started(tx, row.id, row.generation, self.now, up)
+        )
+
+    def examined(self, ids: Sequence[str], system: Outcome = WELL, guest: Outcome = WELL) -> None:
+        """What the work plane does when it has looked how they are."""
+        self._report(
+            ids,
+            lambda tx, row: happenings.examined(tx, row.id, row.booted_at_least, system, guest),
         )
 
     def halted(self, ids: Sequence[str], **how: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from econe.actions.filters import moment_text
 from econe.domain.cloud import Cloud
 from econe.domain.fleet import Moved
+from econe.domain.health import Check, Outcome
 from econe.domain.images import Image
 from econe.domain.instances import Instance, InstanceState, MetadataOptions
 from econe.domain.keypairs import KeyPair
@@ -227,22 +228,32 @@ def _interface_of_instance(row: NetworkInterface, cloud: Cloud) -> View:
 
 
 def instance_status(row: Instance, cloud: Cloud) -> View:
-    """System status `ok`: the engine holds the machine and it is powered on. Instance status
-    `ok`: the same, because nothing looks into guests. Neither says that the guest has booted."""
-    health = _HEALTHY if row.state is InstanceState.RUNNING else _UNKNOWN
+    """API reference, InstanceStatus. The checks are made while it runs (domain/health.py)."""
+    runs = row.state is InstanceState.RUNNING
     return {
         "AvailabilityZone": row.zone,
         "AvailabilityZoneId": zone_id(cloud.region, row.zone),
         "Events": [],
         "InstanceId": row.id,
         "InstanceState": state(row.state),
-        "InstanceStatus": health,
-        "SystemStatus": health,
+        "InstanceStatus": _health(row.guest_status) if runs else _NOT_CHECKED,
+        "SystemStatus": _health(row.system_status) if runs else _NOT_CHECKED,
     }
 
 
-_HEALTHY: Final = {"Status": "ok", "Details": [{"Name": "reachability", "Status": "passed"}]}
-_UNKNOWN: Final = {"Status": "not-applicable", "Details": []}
+_SUMMARIES: Final = {
+    Check.INITIALIZING: "initializing",
+    Check.PASSED: "ok",
+    Check.FAILED: "impaired",
+    Check.UNKNOWN: "insufficient-data",
+}
+_NOT_CHECKED: Final = {"Status": "not-applicable", "Details": []}
+
+
+def _health(outcome: Outcome) -> View:
+    details = {"Name": "reachability", "Status": outcome.check.value}
+    since = {"ImpairedSince": outcome.failed_at} if outcome.failed_at else {}
+    return {"Status": _SUMMARIES[outcome.check], "Details": [details | since]}
 
 
 def image_mappings(row: Image) -> list[View]:

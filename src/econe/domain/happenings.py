@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from econe.domain.addresses import match_interfaces
+from econe.domain.health import Check, Outcome
 from econe.domain.instances import (
     TRANSITIONS,
     Event,
@@ -65,7 +66,7 @@ def started(
     changes = _calm(row) | {"engine_ref": seen.ref, "reach": seen.address}
     if row.state is InstanceState.STOPPED:
         changes |= {"generation": row.generation + 1, "asked_at": now, "launched_at": now}
-    changes |= {"state_reason": Reason(), "transition_reason": ""}
+    changes |= {"state_reason": Reason(), "transition_reason": "", **_unexamined(now)}
     row = tx.instances.save(advance(row, Event.STARTED, **changes))
     if seen.nics is not None:
         match_interfaces(tx, row, seen.nics, now)
@@ -222,6 +223,22 @@ def connected(tx: Transaction, instance_id: str, version: int) -> Instance | Non
     return tx.instances.save(replace(row, reconnect=False, **_TRIED))
 
 
+def examined(
+    tx: Transaction, instance_id: str, booted_at: datetime, system: Outcome, guest: Outcome
+) -> Instance | None:
+    """Its status checks came out so. `booted_at`: of which start that is true."""
+    row = tx.instances.get(instance_id)
+    if row is None or row.state is not InstanceState.RUNNING or row.booted_at_least != booted_at:
+        return None
+    changes = {
+        "system_check": system.check,
+        "system_failed_at": system.failed_at,
+        "guest_check": guest.check,
+        "guest_failed_at": guest.failed_at,
+    }
+    return tx.instances.save(replace(row, **changes))  # type: ignore[arg-type]
+
+
 def waits(
     tx: Transaction, instance_id: str, generation: int, problem: str, retry_at: datetime
 ) -> Instance | None:
@@ -247,6 +264,17 @@ def _calm(row: Instance) -> dict[str, Any]:
 
 
 _TRIED: Final[dict[str, Any]] = {"attempts": 0, "retry_at": None, "problem": ""}
+
+
+def _unexamined(now: datetime) -> dict[str, Any]:
+    """A machine that starts is to be looked at anew."""
+    return {
+        "booted_at": now,
+        "system_check": Check.INITIALIZING,
+        "system_failed_at": None,
+        "guest_check": Check.INITIALIZING,
+        "guest_failed_at": None,
+    }
 
 
 def _detached(volume: Volume) -> Volume:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from econe.domain.faults import Noun, WrongState
+from econe.domain.health import Check, Outcome
 from econe.domain.hidden import Hidden
 from econe.domain.networks import NetworkInterface
 from econe.domain.reasons import Reason
@@ -189,6 +190,13 @@ class Instance:
     """Protections: what users ask for through the API is refused."""
     reconnect: bool = False
     """Its network is to be told of its interfaces anew."""
+    booted_at: datetime | None = None
+    """When it was last reported to run."""
+    system_check: Check = Check.INITIALIZING
+    system_failed_at: datetime | None = None
+    guest_check: Check = Check.INITIALIZING
+    guest_failed_at: datetime | None = None
+    """Status checks (health.py); they mean something while it runs."""
     version: int = 1
     interfaces: tuple[NetworkInterface, ...] = ()
     volumes: tuple[Volume, ...] = ()
@@ -204,6 +212,19 @@ class Instance:
         if self.state is InstanceState.RUNNING:
             owed |= self.reconnect
         return self.state in SETTLED and not owed
+
+    @property
+    def booted_at_least(self) -> datetime:
+        """When its machine was started, or a little earlier."""
+        return self.booted_at or self.launched_at
+
+    @property
+    def system_status(self) -> Outcome:
+        return Outcome(self.system_check, self.system_failed_at)
+
+    @property
+    def guest_status(self) -> Outcome:
+        return Outcome(self.guest_check, self.guest_failed_at)
 
     @property
     def private_ip(self) -> str | None:

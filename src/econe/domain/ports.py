@@ -17,6 +17,7 @@ from typing import BinaryIO, Final, Generic, Protocol, TypeVar
 
 from econe.domain.accounts import AccessKey, Account, Limits
 from econe.domain.faults import Broken, Noun, Unavailable
+from econe.domain.health import Pulse
 from econe.domain.hidden import Hidden
 from econe.domain.images import Content, DiskFormat, Image, ImageState, Placing
 from econe.domain.instances import Instance
@@ -584,6 +585,33 @@ class Machines(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A machine that should run, as those need to know it who look into it."""
+
+    ref: str
+    """The engine's name for it (Machines.ensure)."""
+    nics: tuple[NicSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How a machine was found."""
+
+    machine: Pulse
+    """Whether it is there and its emulator answers."""
+    guest: Pulse
+    """Whether its guest answers on its network."""
+
+
+class Checks(Protocol):
+    """What status checks are made of. Called every few seconds while guests boot."""
+
+    def look(self, subjects: Mapping[str, Subject]) -> Mapping[str, Vitals]:
+        """By instance id; those that are left out are not there. Seconds at most, for a thousand
+        of which none answers; a guest that is well notices a packet."""
+
+
 class Disks(Protocol):
     """Volumes. Machines.ensure makes those of its spec; they end here."""
 
@@ -766,6 +794,8 @@ class Engine(Protocol):
     def networks(self) -> Networks: ...
     @property
     def consoles(self) -> Consoles: ...
+    @property
+    def checks(self) -> Checks: ...
     @property
     def screens(self) -> Screens | None:
         """Of an engine whose machines have a screen that it can read."""

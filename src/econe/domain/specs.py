@@ -7,7 +7,7 @@ from econe.domain.images import DiskFormat, Image
 from econe.domain.instances import Instance
 from econe.domain.networks import NetworkInterface, Subnet, Vpc
 from econe.domain.places import hostname
-from econe.domain.ports import DiskSpec, MachineSpec, NetworkSpec, NicSpec, Transaction
+from econe.domain.ports import DiskSpec, MachineSpec, NetworkSpec, NicSpec, Subject, Transaction
 from econe.domain.sizes import Size, sizes_of
 from econe.domain.volumes import Volume
 
@@ -76,6 +76,12 @@ def nic_spec(tx: Transaction, interface: NetworkInterface) -> NicSpec:
         hostname=hostname(interface.private_ip),
         source_dest_check=interface.source_dest_check,
     )
+
+
+def subject(tx: Transaction, instance: Instance) -> Subject:
+    """Of a running one, for those who look into it."""
+    nics = tuple(nic_spec(tx, interface) for interface in instance.interfaces)
+    return Subject(instance.engine_ref, nics)
 
 
 def network_spec(vpc: Vpc, subnet: Subnet) -> NetworkSpec:

@@ -31,6 +31,7 @@ from econe.domain.ports import (
 )
 from econe.domain.sizes import Size
 from econe.reconcile.census import Census
+from econe.reconcile.checkups import Checkups
 from econe.reconcile.janitor import Janitor
 from econe.reconcile.job import Jobs
 from econe.reconcile.pictures import Pictures
@@ -74,6 +75,7 @@ class Loop:
             work=work,
             terminated_listed_s=terminated_listed_s,
         )
+        self._checkups = Checkups(store, engine, work)
         self._census = census if engine.estate is not None else None
         self._pictures = pictures
         self._poked = threading.Event()
@@ -158,6 +160,7 @@ class Loop:
             self._look_after_networks(sight)
             self._workers.begin_chore("tidy", self._engine.tidy)
             self._jobs.memories.retain({*sight.seen, *(row.id for row in sight.rows)})
+            self._checkups.retain(row.id for row in sight.rows)
             self._full_at = now + timedelta(seconds=self._work.round_every_s)
         wake.by(self._full_at)
         if not self._engine.can.shared:  # else they may be somebody's, and are never ended
@@ -165,6 +168,7 @@ class Loop:
                 self._consider_orphan(instance_id, sight, wake)
         for row in sight.rows:
             self._consider(row, sight, wake)
+        self._check_up(now, wake)
         self._sweep(now, wake)
         self._take_up_strangers(now)
         self._look_after_images(now, wake)
@@ -199,6 +203,7 @@ class Loop:
             return None
 
     def _consider(self, row: Instance, sight: "_Sight", wake: "_Wake") -> None:
+        self._checkups.notice(row, sight.now)
         if row.id in sight.busy or self._workers.removing(row.vpc_id):
             return  # when that job ends, or one soon after it, there is another round
         if not row.settled and not _is_due(row.retry_at, sight.now, self._work.retry_most_s):
@@ -244,6 +249,12 @@ class Loop:
 
     # --- chores --------------------------------------------------------------------------
     # One that finds no thread free waits for no moment: the end of another pokes the loop.
+
+    def _check_up(self, now: datetime, wake: "_Wake") -> None:
+        if self._checkups.is_due(now):
+            self._workers.begin_chore("checkups", partial(self._checkups.take, now))
+        if not self._checkups.is_due(now):
+            wake.by(self._checkups.due_at)
 
     def _sweep(self, now: datetime, wake: "_Wake") -> None:
         every_s = self._work.sweep_every_s

@@ -355,6 +355,14 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
             description TEXT NOT NULL,
             PRIMARY KEY (template_id, number))""",
     ),
+    # 6: status checks
+    (
+        "ALTER TABLE instances ADD COLUMN booted_at TEXT",
+        "ALTER TABLE instances ADD COLUMN system_check TEXT NOT NULL DEFAULT 'initializing'",
+        "ALTER TABLE instances ADD COLUMN system_failed_at TEXT",
+        "ALTER TABLE instances ADD COLUMN guest_check TEXT NOT NULL DEFAULT 'initializing'",
+        "ALTER TABLE instances ADD COLUMN guest_failed_at TEXT",
+    ),
 )
 
 VERSION: Final = len(STEPS)

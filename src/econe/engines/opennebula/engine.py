@@ -8,6 +8,7 @@ from typing import Final
 
 from econe.domain.hidden import Hidden
 from econe.domain.ports import Capabilities, Clock, Poke, Register
+from econe.engines.opennebula.checks import OpennebulaChecks
 from econe.engines.opennebula.consoles import VncConsoles
 from econe.engines.opennebula.directory import Directory
 from econe.engines.opennebula.disks import NoDisks
@@ -72,6 +73,7 @@ class OpennebulaEngine:
             consoles=self.consoles,
             clock=clock,
         )
+        self.checks = OpennebulaChecks(self.machines, pool)
         self.disks = NoDisks()
         self.networks = OpennebulaNetworks()
         self.screens = None

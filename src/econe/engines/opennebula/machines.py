@@ -70,7 +70,7 @@ class OpennebulaMachines:
     def look(self, instance_ids: Collection[str] | None = None) -> Mapping[str, Seen]:
         if instance_ids is None:
             return self._look_at_all()
-        found = self._find(instance_ids)
+        found = self.find(instance_ids)
         self._consoles.saw(found, self._clock(), all_of_them=False)
         return {instance_id: self._sight.seen(vm) for instance_id, vm in found.items()}
 
@@ -101,7 +101,7 @@ class OpennebulaMachines:
                 self._chosen.pop(each.id, None)
             return bind(vms, known, dict(self._chosen), self._marks)
 
-    def _find(self, instance_ids: Collection[str]) -> dict[str, Vm]:
+    def find(self, instance_ids: Collection[str]) -> dict[str, Vm]:
         """Those of the instances that there are: by number where one is known, else by mark."""
         numbers = self._numbers()
         if all(id_ in numbers for id_ in instance_ids):
@@ -120,7 +120,7 @@ class OpennebulaMachines:
         """As it is now; None where there is none, or one that is done."""
         ref = self._numbers().get(instance_id)
         if ref is None:
-            return self._find([instance_id]).get(instance_id)
+            return self.find([instance_id]).get(instance_id)
         vm = self._pool.one(ref)
         return None if vm is None else self._bind([vm]).instances.get(instance_id)
 

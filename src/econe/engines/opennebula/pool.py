@@ -28,7 +28,7 @@ from econe.engines.opennebula.xmltree import parse
 T = TypeVar("T")
 
 PAGE: Final = 1000
-"""Machines a call: 8 MiB, and some 60 ms of oned's time (facts/opennebula.md 5)."""
+"""Machines a call: 8 MiB, and some 60 ms of oned's time."""
 OVERLAP: Final = 32
 """How many machines may end while a page is read, before the walk steps back."""
 MOST_STEPS_BACK: Final = 10
@@ -37,6 +37,8 @@ MOST_PAGES: Final = 10_000
 ALL: Final = -2
 """Filter: of every user."""
 _NOT_DONE: Final = -1
+_LAST: Final = 0
+"""Seconds of history: none, only the last figures."""
 
 
 class Pool:
@@ -92,6 +94,12 @@ class Pool:
             return [vm for ref in sorted(refs) for vm in self._some_of_one(ref)]
         return _read(text, lambda root: list(read_pool(root)))
 
+    def monitoring(self) -> dict[str, dict[str, str]]:
+        """What the monitor last counted, by number; nothing of those that it has not seen. One
+        call."""
+        text = self._ask(lambda own: self._oned.text(own, "one.vmpool.monitoring", ALL, _LAST))
+        return _read(text, _monitored)
+
     def one(self, ref: str) -> Vm | None:
         """None where oned says that it has none such (check_same_oned() tells what that is
         worth)."""
@@ -142,6 +150,14 @@ def _reaches_back(page: list[Vm], last: int, *, newest_first: bool) -> bool:
         return False
     first = page[0].number
     return first >= last if newest_first else first <= last
+
+
+def _monitored(root: etree._Element) -> dict[str, dict[str, str]]:
+    """Users can write nothing into these."""
+    if root.tag != "MONITORING_DATA":
+        raise ValueError("it is no monitoring data")
+    every = [{child.tag: child.text or "" for child in each} for each in root]
+    return {one["ID"]: one for one in every if "ID" in one}
 
 
 def _read(text: str, read: Callable[[etree._Element], T]) -> T:

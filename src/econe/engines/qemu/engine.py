@@ -6,6 +6,7 @@ from pathlib import Path
 
 from econe.domain.ports import Capabilities, Poke, Vault
 from econe.engines.qemu import accelerate
+from econe.engines.qemu.checks import QemuChecks
 from econe.engines.qemu.consoles import QemuConsoles
 from econe.engines.qemu.disks import QemuDisks
 from econe.engines.qemu.launcher import Host
@@ -29,6 +30,7 @@ class QemuEngine:
         self._disks = QemuDisks(self._volumes, vault)
         host = Host(self._accelerator, own_users)
         self._machines = QemuMachines(self._instances, settings, host, self._disks, networks)
+        self._checks = QemuChecks(self._instances, networks, self._machines.watching)
         self._screens = QemuScreens(self._instances, self._machines.watching)
         self._consoles = QemuConsoles(self._instances, settings.console_keep_kib)
 
@@ -61,6 +63,10 @@ class QemuEngine:
     @property
     def consoles(self) -> QemuConsoles:
         return self._consoles
+
+    @property
+    def checks(self) -> QemuChecks:
+        return self._checks
 
     @property
     def screens(self) -> QemuScreens:

@@ -105,6 +105,10 @@ class Monitors:
         says no."""
         return self._run(self._ask(name, command, arguments, within_s), within_s + ASK_S)
 
+    def answering(self, wanted: Mapping[str, Path], within_s: float) -> Mapping[str, str]:
+        """The run states of those whose QEMU answers now. Together they have `within_s`."""
+        return self._run(self._answering(wanted, within_s), within_s + ASK_S)
+
     def talk(
         self,
         name: str,
@@ -254,6 +258,24 @@ class Monitors:
             raise EngineRefused("The emulator refused.", f"{name}: {command}: {error}") from error
         except (QMPError, TimeoutError) as error:
             raise EngineBusy(f"the monitor of {name} does not answer: {error!r}") from error
+
+    async def _answering(self, wanted: Mapping[str, Path], within_s: float) -> Mapping[str, str]:
+        asked = {self._loop.create_task(self._answer(*one)): one[0] for one in wanted.items()}
+        if not asked:
+            return {}
+        done, late = await asyncio.wait(asked, timeout=within_s)
+        await _cancel(*late)
+        return {asked[task]: task.result() for task in done if task.result()}
+
+    async def _answer(self, name: str, path: Path) -> str:
+        """Empty if there is none."""
+        if name not in self._watches:
+            await asyncio.shield(self._connect_once(name, path))
+        watch = self._watches.get(name)
+        try:
+            return "" if watch is None else await _status(watch.client)
+        except (QMPError, TimeoutError):
+            return ""
 
     async def _talk(
         self,

@@ -5,11 +5,12 @@ forwarded ports. Both kinds of network (a VPC of bridges and taps, and QEMU's us
 implement Wiring, and the machines need to know nothing else of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from econe.domain.health import Pulse
 from econe.domain.ports import Networks, NicSpec
 
 
@@ -52,6 +53,10 @@ class Wiring(Networks, Protocol):
         user (and group) that QEMU will run as, None for our own. Called again for every start;
         what a start that crashed has left is taken over or replaced.
         """
+
+    def hear(self, nics: Sequence[NicSpec]) -> Mapping[str, Pulse]:
+        """By interface id: whether somebody answers at the guest's end. All are asked at once, and
+        given a second or two; where nobody can be asked it is UNHEARD."""
 
     def close_nic(self, nic: NicSpec) -> None:
         """Remove the host's end; the machine is off. Nothing happens if there is none.

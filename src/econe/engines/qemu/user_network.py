@@ -25,16 +25,18 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
+from econe.domain.health import Pulse
 from econe.domain.ports import EngineBusy, EngineLost, EngineRefused, NetworkSpec, NicSpec
 from econe.durable import write_whole
 from econe.engines.qemu import user_network_relay
+from econe.engines.qemu.knocking import knock
 from econe.engines.qemu.netns import in_own_thread
 from econe.engines.qemu.network_door import MetadataDoor
 from econe.engines.qemu.nic import Nic
@@ -54,6 +56,8 @@ PORTS: Final = 8000
 """Below those that Linux gives to outgoing connections (32768 on)."""
 _SHORTEST_PREFIX: Final = 4
 _BACKLOG: Final = 16
+HEAR_S: Final = 2.0
+"""How long a guest is given to answer at its ssh port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,21 @@ class UserNetworks:
                 spawns=True,
                 address=f"127.0.0.1:{forward.port}",
             )
+
+    def hear(self, nics: Sequence[NicSpec]) -> Mapping[str, Pulse]:
+        """Silence proves nothing: the guest may have no sshd and drop what is not asked for."""
+        ports: dict[str, int] = {}
+        for nic in nics:
+            forward = _read(self._path(nic.network, nic.interface_id))
+            if forward is not None and forward.instance_dir:
+                ports[nic.interface_id] = forward.port
+        answered = knock(set(ports.values()), HEAR_S)
+        return {
+            nic.interface_id: Pulse.BEATS
+            if ports.get(nic.interface_id) in answered
+            else Pulse.UNHEARD
+            for nic in nics
+        }
 
     def close_nic(self, nic: NicSpec) -> None:
         with self._lock, _engine_words(nic.interface_id):

@@ -15,16 +15,17 @@ import logging
 import shutil
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Final, Literal
 
+from econe.domain.health import Pulse
 from econe.domain.ports import EngineLost, EngineRefused, NetworkSpec, NicSpec
 from econe.durable import write_whole
-from econe.engines.qemu import netns, netns_links, nft_rules, vpc_host, vpc_names
+from econe.engines.qemu import arp, netns, netns_links, nft_rules, vpc_host, vpc_names
 from econe.engines.qemu.dnsmasq import Dnsmasq
 from econe.engines.qemu.netns import CommandFailed
 from econe.engines.qemu.network_door import MetadataDoor
@@ -36,6 +37,8 @@ from econe.engines.qemu.vpc_taps import open_tap
 _log = logging.getLogger(__name__)
 
 _BACKLOG: Final = 64
+HEAR_S: Final = 1.2
+"""How long guests are given to answer, all together."""
 ROUTERS: Final = "routers"
 """Directory with a file for each interface whose source/destination check is off."""
 
@@ -151,6 +154,36 @@ class VpcNetworks:
             descriptor = netns.inside(names.namespace, lambda: open_tap(tap, bridge))
         return Nic(f"tap,id={nic.interface_id},fd={descriptor}", fds=(descriptor,))
 
+    def hear(self, nics: Sequence[NicSpec]) -> Mapping[str, Pulse]:
+        """ARP: a guest that has its address answers, whatever it filters."""
+        subnets: dict[NetworkSpec, list[NicSpec]] = {}
+        for nic in nics:
+            subnets.setdefault(nic.network, []).append(nic)
+        with ExitStack() as held:
+            askers = [a for one in subnets.items() if (a := self._asker(*one, held)) is not None]
+            arp.ask_all(askers, HEAR_S)
+            there = {w for asker in askers for w in asker.asked if w not in asker.silent}
+        return {
+            nic.interface_id: Pulse.BEATS if _whom(nic) in there else Pulse.STILL for nic in nics
+        }
+
+    def _asker(
+        self, network: NetworkSpec, nics: Sequence[NicSpec], held: ExitStack
+    ) -> arp.Asker | None:
+        """None where the network is lost: nobody can be heard there."""
+        router = str(IPv4Network(network.subnet_cidr)[1])
+        own = arp.Whom(vpc_names.bridge_mac(network.subnet_id), router)
+        bridge, asked = vpc_names.bridge(network.subnet_id), [_whom(nic) for nic in nics]
+        try:
+            asker = netns.inside(
+                self._names(network.vpc_id).namespace, lambda: arp.open_asker(bridge, own, asked)
+            )
+        except OSError as failure:
+            _log.warning("Nobody can be asked in this VPC vpc=%s why=%s", network.vpc_id, failure)
+            return None
+        held.callback(asker.socket.close)
+        return asker
+
     def close_nic(self, nic: NicSpec) -> None:
         """The tap is gone with QEMU."""
 
@@ -210,6 +243,10 @@ class VpcNetworks:
         names.runtime.mkdir(mode=0o755, parents=True, exist_ok=True)
         write_whole(names.runtime.parent / "state", str(self._state))
         write_whole(names.runtime / "vpc.json", record.write())
+
+
+def _whom(nic: NicSpec) -> arp.Whom:
+    return arp.Whom(nic.mac, nic.private_ip)
 
 
 def namespace_commands(

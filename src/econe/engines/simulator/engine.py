@@ -19,6 +19,8 @@ from econe.domain.ports import (
     Picture,
     Poke,
     Seen,
+    Subject,
+    Vitals,
 )
 from econe.engines.simulator.world import World
 
@@ -43,6 +45,7 @@ class Simulator:
         self.disks = SimulatedDisks(self.world)
         self.networks = SimulatedNetworks(self.world)
         self.consoles = SimulatedConsoles(self.world)
+        self.checks = SimulatedChecks(self.world)
         self.screens = SimulatedScreens(self.world)
         self.images: Images | None = None
         self.staged = None
@@ -182,6 +185,22 @@ class SimulatedConsoles:
         with self._world.lock:
             console = self._world.consoles.get(instance_id)
             return (bytes(console.text), console.at) if console else None
+
+
+class SimulatedChecks:
+    """Guests answer from their start on, unless a test says otherwise."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def look(self, subjects: Mapping[str, Subject]) -> Mapping[str, Vitals]:
+        with self._world.script.call("checks.look"), self._world.lock:
+            return {
+                instance_id: Vitals(machine.answers, machine.guest_answers)
+                for instance_id in subjects
+                if (machine := self._world.machines.get(instance_id)) is not None
+                and machine.phase is Phase.RUNNING
+            }
 
 
 class SimulatedScreens:

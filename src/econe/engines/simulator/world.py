@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from econe.domain.health import Pulse
 from econe.domain.ports import Clock, DiskSpec, MachineSpec, NicSpec, Phase, Poke, SeenNic
 from econe.engines.simulator.cluster import Cluster
 from econe.engines.simulator.script import Script
@@ -31,6 +32,9 @@ class Machine:
     why: str = ""
     deaf: bool = False
     """Its guest ignores the power button."""
+    answers: Pulse = Pulse.BEATS
+    guest_answers: Pulse = Pulse.BEATS
+    """What status checks find."""
     woken: int = 0
     """Keys that were pressed to wake its screen."""
     nics: tuple[SeenNic, ...] | None = None
