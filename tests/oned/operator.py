@@ -224,7 +224,7 @@ DEEDS: dict[int, list[Deed]] = {
     251: [_password_back],
     277: [_order("image_copy", SLOW)],
     283: [_terminate(9)],
-    288: [_template_1],
+    288: [_template_1, _order("image_clone", taking(0))],
     295: [_resume(10), _order("attach_disk", failing())],
     298: [_order("attach_disk", SLOW)],
     303: [_order("shutdown", failing())],

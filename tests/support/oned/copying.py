@@ -3,7 +3,7 @@
 Read from remotes/libfs.sh, downloader.sh and fs/cp of 7.0.2, and watched at a real oned: of an
 http source the driver reads the head twice (a GET that it drops after 64 KiB); unless that is a
 qcow2 it reads the head once more and asks HEAD for the length. To copy, it reads the head again,
-then all. The stand-in asks the same, keeps nothing, and remembers the digest.
+then all, up to four times. The stand-in asks the same, keeps nothing, and remembers the digest.
 """
 
 import hashlib
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _HEAD = 65536
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _CHUNK = 1 << 20
+_ATTEMPTS = 4
+"""curl's: one and three more. It waits between them, 1, 2 and 4 seconds; the stand-in does not."""
 
 
 class Sources(Protocol):
@@ -94,6 +96,9 @@ class Copies:
     def _local_size(self, path: str) -> int:
         try:
             return _virtual_size(self.sources.head(path)) or self.sources.size(path)
+        except IsADirectoryError:
+            # `du` counts it, and the copy fails.
+            return self.sources.size(path)
         except OSError as error:
             raise _no_size(f"cannot access '{path}' ({error.strerror})") from error
 
@@ -125,33 +130,68 @@ class Copies:
             self._copy(image)
 
     def _copy(self, image: Image) -> None:
-        chunks = (
-            _download(image.path) if _is_remote(image.path) else self.sources.chunks(image.path)
-        )
-        wanted = next((name for name in ("MD5", "SHA1") if name in image.template), None)
-        kept = hashlib.sha256()
-        asked = hashlib.new((wanted or "md5").lower(), usedforsecurity=False)
-        first = b""
-        is_whole = True
-        try:
-            for chunk in chunks:
-                first = first or chunk[:4]
-                kept.update(chunk)
-                asked.update(chunk)
-        except (OSError, http.client.HTTPException):
-            is_whole = False
-        if wanted and asked.hexdigest() != image.template.get(wanted):
-            is_whole = False
+        said = ""
+        content = None
+        for _ in range(_ATTEMPTS if _is_remote(image.path) else 1):
+            try:
+                content = self._read(image)
+                break
+            except _Short as short:
+                said += f"curl: (18) transfer closed with {short.missing} bytes remaining to read"
+            except (OSError, http.client.HTTPException):
+                said += "curl: (56) Recv failure" if _is_remote(image.path) else ""
         with self._world.lock:
-            if not is_whole:
-                # A wrong checksum is told in no other words than a failed download.
-                where = self._world.image_life.place_of(image)
-                text = f"Error copying {image.path} to {where}"
-                self._world.image_life.not_copied(image.id, text)
+            life = self._world.image_life
+            if content is None or not content.is_as_wanted(image):
+                # Of a wrong checksum oned says nothing but that the copy failed.
+                said += "Error copying" if content is None else ""
+                life.not_copied(
+                    image.id, f"{said}Error copying {image.path} to {life.place_of(image)}"
+                )
                 return
-            self.digests[image.id] = kept.hexdigest()
-            format_seen = "qcow2" if first == b"QFI\xfb" else "raw"
-            self._world.image_life.copied(image.id, None, format_seen)
+            self.digests[image.id] = content.sha256.hexdigest()
+            life.copied(image.id, None, content.format)
+
+    def _read(self, image: Image) -> "_Content":
+        remote = _is_remote(image.path)
+        content = _Content()
+        for chunk in _download(image.path) if remote else self.sources.chunks(image.path):
+            content.add(chunk)
+        return content
+
+
+class _Content:
+    """What was read, as far as it is kept: digests and the first bytes."""
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+        self._others = {
+            "MD5": hashlib.md5(usedforsecurity=False),
+            "SHA1": hashlib.sha1(usedforsecurity=False),
+        }
+        self._first = b""
+
+    def add(self, chunk: bytes) -> None:
+        self._first = self._first or chunk[:4]
+        for each in (self.sha256, *self._others.values()):
+            each.update(chunk)
+
+    @property
+    def format(self) -> str:
+        return "qcow2" if self._first == b"QFI\xfb" else "raw"
+
+    def is_as_wanted(self, image: Image) -> bool:
+        """By the attributes MD5 and SHA1 of the image."""
+        return all(
+            image.template.get(name, found.hexdigest()) == found.hexdigest()
+            for name, found in self._others.items()
+        )
+
+
+class _Short(Exception):  # noqa: N818 - as curl says it
+    def __init__(self, missing: int) -> None:
+        super().__init__()
+        self.missing = missing
 
 
 def _is_remote(path: str) -> bool:
@@ -200,8 +240,9 @@ def _download(url: str) -> Iterator[bytes]:
     with _OPENER.open(url, timeout=60) as answer:
         expected = answer.headers.get("Content-Length")
         got = 0
-        while chunk := answer.read(_CHUNK):
+        # read1, since read takes a body that ends early for an error of its own.
+        while chunk := answer.read1(_CHUNK):
             got += len(chunk)
             yield chunk
         if expected is not None and got != int(expected):
-            raise http.client.IncompleteRead(b"")
+            raise _Short(int(expected) - got)

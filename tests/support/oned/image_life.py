@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.support.oned import capacity
+from tests.support.oned.drivers import Outcome
 from tests.support.oned.errors import ACTION, ALLOCATE, INTERNAL, Refused
 from tests.support.oned.images import Image, ImageState
 from tests.support.oned.machine import State
@@ -105,7 +106,8 @@ class ImageLife:
         """Machines in CLONING look again at each image that they wait for."""
         for number in set(image.machines):
             machine = self._world.machines.get(number)
-            if machine is not None and machine.state == State.CLONING:
+            waiting = (State.CLONING, State.CLONING_FAILURE)
+            if machine is not None and machine.state in waiting:
                 self._world.life.disks_changed(number)
 
     def acquire(self, image: Image, machine_id: int, *, attach: bool, code: int) -> None:
@@ -140,7 +142,10 @@ class ImageLife:
             word = "enable" if to else "disable"
             state = STATE_NAMES[image.state]
             raise Refused(INTERNAL, f"Could not {word} image: Image cannot be in state {state}.")
+        if to and image.state == ImageState.ERROR and image.machines:
+            wanted = ImageState.USED_PERS if image.persistent else ImageState.USED
         image.become(wanted)
+        self._tell_waiting(image)
 
     def delete(self, image: Image, *, force: bool) -> None:
         locked = (ImageState.LOCKED, ImageState.LOCKED_USED, ImageState.LOCKED_USED_PERS)
@@ -161,7 +166,21 @@ class ImageLife:
             self._gone(image)
             return
         image.become(ImageState.DELETE)
-        self._world.agenda.after(self._world.pace.copy_s, lambda: self._gone(image))
+        outcome = self._world.drivers.next("image_remove")
+        wait = self._world.pace.copy_s if outcome.seconds is None else outcome.seconds
+        if not outcome.never:
+            self._world.agenda.after(wait, lambda: self._removed(image, outcome))
+
+    def _removed(self, image: Image, outcome: Outcome) -> None:
+        if not outcome.fails or image.id not in self._world.images:
+            self._gone(image)
+            return
+        text = (
+            "Error removing image from datastore. Retry the operation or manually remove image"
+            " source  and run the delete --force operation to completely delete the image"
+        )
+        image.template.set("ERROR", f"{log_time(self._world.clock.now())} : {text}")
+        image.become(ImageState.ERROR)
 
     def _gone(self, image: Image) -> None:
         if self._world.images.pop(image.id, None) is None:
@@ -170,21 +189,28 @@ class ImageLife:
         self.charge(image, -1)
 
     def begin_clone(self, image: Image, original: Image) -> None:
+        """Copy `original` inside the datastore. A driver that takes 0 s is done within the call."""
         if original.state == ImageState.READY:
             original.become(ImageState.CLONE if original.persistent else ImageState.USED)
         elif original.state not in (ImageState.USED, ImageState.CLONE):
             raise Refused(ALLOCATE, "Cannot clone image in current state")
         original.clones.append(image.id)
+        outcome = self._world.drivers.next("image_clone")
+        wait = self._world.pace.copy_s if outcome.seconds is None else outcome.seconds
+        if outcome.seconds == 0:
+            self._cloned(image, original, outcome)
+        elif not outcome.never:
+            self._world.agenda.after(wait, lambda: self._cloned(image, original, outcome))
 
-        def end() -> None:
-            original.clones.remove(image.id)
-            if not original.clones and not original.machines:
-                original.become(ImageState.READY)
-            if image.id in self._world.images:
-                image.cloning_id = -1
-                self.copied(image.id, original.source, original.format)
-
-        self._world.agenda.after(self._world.pace.copy_s, end)
+    def _cloned(self, image: Image, original: Image, outcome: Outcome) -> None:
+        original.clones.remove(image.id)
+        if not original.clones and not original.machines:
+            original.become(ImageState.READY)
+        image.cloning_id = -1
+        if outcome.fails:
+            self.not_copied(image.id, outcome.text or "Error cloning")
+        else:
+            self.copied(image.id, original.source, original.format)
 
     def copy_of(self, original: Image, head: dict[str, Any], name: str) -> Image:
         """A clone's row, as ImageClone makes it: its own template, the content's attributes."""

@@ -113,14 +113,14 @@ class Life:
         self.driver(machine, "prolog", self._world.pace.prolog_s, self._prolog_ended)
 
     def _prolog_ended(self, machine: Machine, outcome: Outcome) -> None:
-        record = machine.record
-        record.prolog_end = self._now
-        if outcome.fails:
-            self.say_error(machine, outcome.text or "Error transferring disk images")
-            record.end = self._now
+        # An image that was enabled though its copy had failed has no source (337, 338).
+        empty = any("IMAGE_ID" in disk and not disk["SOURCE"] for disk in machine.disks())
+        if outcome.fails or empty:
+            if outcome.text:
+                self.say_error(machine, outcome.text)
             machine.lcm = _PROLOG_FAILED[machine.lcm]
             return
-        record.running_start = self._now
+        machine.record.prolog_end = machine.record.running_start = self._now
         self.boot(machine, _AFTER_PROLOG[machine.lcm])
 
     def boot(self, machine: Machine, lcm: Lcm) -> None:
@@ -170,8 +170,9 @@ class Life:
                 failed = True
             else:
                 del disk["CLONING"]
-                shown = {"DRIVER": image.format, "FORMAT": image.format, "SOURCE": image.source}
-                disk.update(shown, IMAGE_STATE=str(int(image.state)))
+                disk["SOURCE"] = image.source
+                if image.format:
+                    disk["DRIVER"] = disk["FORMAT"] = image.format
         if failed:
             machine.become(State.CLONING_FAILURE)
         elif not waits:

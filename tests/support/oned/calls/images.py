@@ -120,8 +120,9 @@ def enable(world: World, caller: Caller, args: Args) -> Answer:
 @method("one.image.delete")
 def delete(world: World, caller: Caller, args: Args) -> Answer:
     number = args.integer(0)
-    image = image_for(world, caller, number, Op.MANAGE)
-    world.image_life.delete(image, force=args.yes(1, default=False))
+    force = args.yes(1, default=False)
+    image = image_for(world, caller, number, Op.ADMIN if force else Op.MANAGE)
+    world.image_life.delete(image, force=force)
     return number
 
 
@@ -214,6 +215,6 @@ def clone_of(world: World, caller: Caller, original: Image, name: str) -> Image:
     if original.state not in (ImageState.READY, ImageState.USED, ImageState.CLONE):
         raise Refused(ALLOCATE, f"{_BEFORE}Cannot clone image in current state")
     image = world.image_life.copy_of(original, world.owned_by(caller, "image"), name)
-    world.image_life.begin_clone(image, original)
     world.image_life.add(image)
+    world.image_life.begin_clone(image, original)
     return image

@@ -63,6 +63,8 @@ def _check_plug(machine: Machine, text: str) -> None:
 def attach(world: World, caller: Caller, args: Args) -> Answer:
     number = args.integer(0)
     machine = machine_for(world, caller, number, Op.MANAGE)
+    if not machine.history:
+        raise Refused(ACTION, "VM is not running in any host")
     _, disk = _given(caller, args.text(1), "DISK")
     image = _usable(world, caller, disk)
     _check_plug(machine, f"Could not attach a new disk to VM {number}")
