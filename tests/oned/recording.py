@@ -1,17 +1,12 @@
 """The recorded traffic of a real oned, and how an answer of the stand-in is held against it."""
 
-import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 from xml.etree import ElementTree
 from xmlrpc.client import Fault, loads
 
-import pytest
-
-FILE = Path(__file__).parents[3] / "shared" / "opennebula-recordings" / "exchanges.jsonl"
+from tests.support import oned_recordings
 
 
 @dataclass(frozen=True)
@@ -24,15 +19,9 @@ class Exchange:
 
 
 def exchanges() -> list[Exchange]:
-    """All of them in order. Outside CI a machine without them skips, in CI it fails."""
-    if not FILE.exists():
-        text = f"the recordings are not here: {FILE}"
-        if "CI" in os.environ:
-            pytest.fail(text)
-        pytest.skip(text)
+    """All of them in order."""
     kept = Exchange.__dataclass_fields__
-    rows = (json.loads(line) for line in FILE.read_text().splitlines())
-    return [Exchange(**{name: row[name] for name in kept}) for row in rows]
+    return [Exchange(**{name: row[name] for name in kept}) for row in oned_recordings.exchanges()]
 
 
 Outcome = tuple[object, ...]

@@ -1,10 +1,12 @@
 """The recorded traffic of a real oned, where it lies beside the project (../shared).
 
-It is not part of the repository: tests that need it are skipped where it is not.
+It is not part of the repository: tests that need it are skipped where it is not, but for CI, where
+it always is.
 """
 
 import functools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,4 +26,7 @@ def exchanges() -> tuple[dict[str, Any], ...]:
     for above in root.parents:
         if (above / "shared" / PLACE).is_file():
             return _read(above / "shared" / PLACE)
-    pytest.skip(f"no {PLACE} in a `shared` folder beside the project")
+    missing = f"no {PLACE} in a `shared` folder beside the project"
+    if "CI" in os.environ:
+        pytest.fail(missing)
+    pytest.skip(missing)
