@@ -88,7 +88,8 @@ def test_a_machine_that_is_not_seen_any_more_is_asked_for_by_name(state: Instanc
         (S.SHUTTING_DOWN, P.MOVING, (M.DESTROY,)),
         (S.SHUTTING_DOWN, P.DEFINED, (M.DESTROY,)),
         (S.SHUTTING_DOWN, P.FAILED, (M.DESTROY,)),
-        (S.TERMINATED, P.RUNNING, (M.DESTROY,)),
+        (S.TERMINATED, P.RUNNING, ()),
+        (S.TERMINATED, P.DEFINED, ()),
         (S.TERMINATED, None, ()),
     ],
 )
@@ -121,3 +122,11 @@ def test_new_addresses_are_reported_once():
     assert plan(running, seen, NOW, RULES).moves == (M.SAY_KNOWN,)
     without = replace(seen, nics=())
     assert plan(running, without, NOW, RULES).moves == ()
+
+
+def test_of_a_terminated_instance_only_what_never_ran_is_ended():
+    """Users copy machines with all that is written on them."""
+    late = Seen(P.DEFINED, "ref", never_ran=True)
+    assert plan(row(S.TERMINATED), late, NOW, RULES).moves == (M.DESTROY,)
+    copy = replace(late, never_ran=False)
+    assert plan(row(S.TERMINATED), copy, NOW, RULES).moves == ()

@@ -438,6 +438,8 @@ class Seen:
     """What is known of why it died or failed, for the operator and the log."""
     reason: Reason = Reason()
     """The same as users may read it, where the engine told something that they can use."""
+    never_ran: bool = False
+    """It waits for its first start: nothing would be lost with it. Where machines are shared."""
     nics: tuple[SeenNic, ...] | None = None
     """In order of device index; None where the engine does not give addresses itself."""
 

@@ -79,6 +79,12 @@ def _terminate_on_its_way(case: Case) -> Plan:
     return Plan((Move.DESTROY,)) if case.now >= over_at else Plan(look_at=over_at)
 
 
+def _end_what_came_late(case: Case) -> Plan:
+    """A lost answer's machine is one that never ran. Any other that is taken for a terminated
+    instance's is somebody's copy of it, mark and all, and none of ours to end."""
+    return Plan((Move.DESTROY,) if case.seen and case.seen.never_ran else ())
+
+
 def _tells_more(case: Case) -> bool:
     row, seen = case.row, case.seen
     if seen is None or seen.ref != row.engine_ref:
@@ -129,11 +135,11 @@ TABLE: Final[Mapping[tuple[InstanceState, Phase | None], Entry]] = MappingProxyT
         (_S.SHUTTING_DOWN, _P.DIED): (Move.DESTROY,),
         (_S.SHUTTING_DOWN, _P.FAILED): (Move.DESTROY,),
         (_S.TERMINATED, None): (),
-        (_S.TERMINATED, _P.DEFINED): (Move.DESTROY,),
-        (_S.TERMINATED, _P.HALTED): (Move.DESTROY,),
-        (_S.TERMINATED, _P.MOVING): (Move.DESTROY,),
-        (_S.TERMINATED, _P.RUNNING): (Move.DESTROY,),
-        (_S.TERMINATED, _P.DIED): (Move.DESTROY,),
-        (_S.TERMINATED, _P.FAILED): (Move.DESTROY,),
+        (_S.TERMINATED, _P.DEFINED): _end_what_came_late,
+        (_S.TERMINATED, _P.HALTED): (),
+        (_S.TERMINATED, _P.MOVING): (),
+        (_S.TERMINATED, _P.RUNNING): (),
+        (_S.TERMINATED, _P.DIED): (),
+        (_S.TERMINATED, _P.FAILED): (),
     }
 )

@@ -55,7 +55,14 @@ class Sight:
     def seen(self, vm: Vm) -> Seen:
         """KeyError for one that is done."""
         why, reason = self._why(vm)
-        return Seen(self._phase(vm), vm.ref, why=why, reason=reason, nics=vm.nics())
+        return Seen(
+            self._phase(vm),
+            vm.ref,
+            why=why,
+            reason=reason,
+            never_ran=vm.never_ran,
+            nics=vm.nics(),
+        )
 
     def _phase(self, vm: Vm) -> Phase:
         """The monitor says the same of a guest that switched itself off, of a killed QEMU and of a

@@ -83,7 +83,13 @@ class SharedMachines(SimulatedMachines):
             machines = self._world.machines
             wanted = list(machines) if instance_ids is None else instance_ids
             shown = {
-                instance_id: Seen(machine.phase, machine.ref, why=machine.why, nics=machine.nics)
+                instance_id: Seen(
+                    machine.phase,
+                    machine.ref,
+                    why=machine.why,
+                    never_ran=machine.boots == 0,
+                    nics=machine.nics,
+                )
                 for instance_id in wanted
                 if (machine := machines.get(instance_id)) is not None
             }
