@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ from econe.domain.ports import (
     Engine,
     EngineRefused,
     Known,
+    Samples,
     Store,
     StoreUnusable,
     Vault,
@@ -35,6 +36,7 @@ from econe.domain.ports import (
 from econe.domain.sizes import Size, choose_sizes
 from econe.engines.simulator.engine import Simulator
 from econe.front.asgi import Application
+from econe.front.metrics import MetricsPage
 from econe.front.pipeline import Door, Pipeline
 from econe.front.server import CannotListen, bind, make_server, url_of
 from econe.logs import log_to
@@ -47,6 +49,7 @@ from econe.reconcile.pictures import Pictures
 from econe.settings import Settings
 from econe.statedir import CannotStart, StateLock, derived_secret
 from econe.store import open_store
+from econe.store.samples import FileSamples
 
 if TYPE_CHECKING:
     from econe.engines.opennebula.engine import OpennebulaEngine
@@ -64,6 +67,7 @@ class App:
 
     settings: Settings
     store: Store
+    samples: Samples
     vault: Vault
     engine: Engine
     metadata: MetadataServer
@@ -84,6 +88,7 @@ class App:
         """End everything but the machines. What fails to end does not keep the rest."""
         with ExitStack() as ending:
             ending.callback(self.store.close)
+            ending.callback(self.samples.close)
             ending.callback(self.metadata.close)
             ending.callback(self.engine.close)
             ending.callback(self.loop.stop)
@@ -105,6 +110,8 @@ def build(
     with ExitStack() as undo:
         store = open_store(settings.state)
         undo.callback(store.close)
+        samples = FileSamples(settings.state)
+        undo.callback(samples.close)
         vault = vault or make_vault(settings)
         tokens = Tokens(Hidden(derived_secret(settings.state, "metadata tokens")))
         metadata = MetadataServer(Service(store, settings.cloud.region, tokens))
@@ -126,6 +133,7 @@ def build(
             terminated_listed_s=settings.cloud.terminated_listed_s,
             census=census,
             pictures=make_pictures(settings, engine, store, vault),
+            samples=samples,
         )
         door = Door(
             store=store,
@@ -137,10 +145,28 @@ def build(
         )
         health = Health(engine.can, loop)
         asgi = Application(
-            Pipeline(door), vault, health, settings.server, settings.images, staged=engine.staged
+            Pipeline(door),
+            vault,
+            health,
+            settings.server,
+            settings.images,
+            staged=engine.staged,
+            metrics=make_metrics(settings, store, samples),
         )
         undo.pop_all()
-    return App(settings, store, vault, engine, metadata, cloud, census, loop, asgi)
+    return App(settings, store, samples, vault, engine, metadata, cloud, census, loop, asgi)
+
+
+def make_metrics(settings: Settings, store: Store, samples: Samples) -> MetricsPage | None:
+    if settings.server.metrics == "off":
+        return None
+    return MetricsPage(
+        store,
+        samples,
+        utc_now,
+        sampled_within=timedelta(seconds=2 * settings.work.sample_basic_every_s),
+        open=settings.server.metrics == "open",
+    )
 
 
 def refuse_anothers_accounts(settings: Settings, store: Store) -> None:

@@ -41,6 +41,8 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "work.watch_every_s": (0.01, 3600),
     "work.check_every_s": (0.1, 3600),
     "work.check_again_s": (0.1, 3600),
+    "work.sample_every_s": (1, 3600),
+    "work.sample_basic_every_s": (1, 86400),
     "work.workers": (1, 256),
     "qemu.uid_base": (1000, 2_000_000_000),
     "opennebula.timeout_s": (0.1, 600),
@@ -52,6 +54,7 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
 
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "engine": ("qemu", "simulator", "opennebula"),
+    "server.metrics": ("off", "loopback", "open"),
     "qemu.accelerator": ("auto", "kvm", "tcg"),
     "qemu.network": ("auto", "vpc", "user"),
     "opennebula.upload_by": ("auto", "path", "url"),

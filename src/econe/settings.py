@@ -38,6 +38,9 @@ class Server:
     """Longest wait for the whole body of an ordinary request; longest silence inside an upload."""
     threads: int = 4
     """Requests worked on at once."""
+    metrics: str = "off"
+    """Whether /metrics shows what instances use, of every account, to Prometheus: off; loopback,
+    to callers of this machine; or open, to whoever reaches the server."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +126,12 @@ class Work:
     """How long a guest's status may be `initializing` before it is `impaired`."""
     impaired_after_s: float = 60.0
     """How long an instance that was well may not answer before it is `impaired`."""
+    sample_every_s: float = 60.0
+    """Time between samples of what an instance uses that is monitored in detail (EC2: a minute)."""
+    sample_basic_every_s: float = 300.0
+    """The same of the others (EC2: five minutes)."""
+    samples_kept_s: float = 259200.0
+    """How long samples are kept; one takes about 100 bytes."""
     sweep_every_s: float = 60.0
     """Time between sweeps of what nobody needs any more: old rows, tokens, content, disks."""
     content_quiet_s: float = 3600.0

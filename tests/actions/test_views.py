@@ -1,5 +1,6 @@
 """Every answer against the model: names, kinds and enums. An unknown member is an error."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -48,6 +49,11 @@ def enum_of(shape):
 
 FULL = {"ImageId": "ami-99", "UserData": "QQ==", "NetworkInterfaces": [{"DeviceIndex": 0}]}
 """What a launch template may hold, with a warning."""
+
+
+def _measured(desk):
+    return desk.on(replace(desk.cloud.can, meters=True))
+
 
 ANSWERS = {
     "CreateLaunchTemplate": lambda d: d(
@@ -123,6 +129,8 @@ ANSWERS = {
     "ResetInstanceAttribute": lambda d: d(
         "ResetInstanceAttribute", InstanceId=d.launch()[0], Attribute="sourceDestCheck"
     ),
+    "MonitorInstances": lambda d: _measured(d)("MonitorInstances", InstanceIds=d.running()),
+    "UnmonitorInstances": lambda d: _measured(d)("UnmonitorInstances", InstanceIds=d.running()),
     "GetPasswordData": lambda d: d("GetPasswordData", InstanceId=d.running()[0]),
     "GetConsoleScreenshot": lambda d: d("GetConsoleScreenshot", InstanceId=d.running()[0]),
     "DescribeInstanceStatus": lambda d: d("DescribeInstanceStatus", IncludeAllInstances=True),

@@ -335,6 +335,31 @@ def test_a_guest_that_halted_is_not_found_alive(stand: Stand, engine: Engine):
     assert found is None or found.guest is not Pulse.BEATS
 
 
+# --- what machines use -------------------------------------------------------------------
+
+
+def test_what_a_running_machine_uses_is_measured_where_the_engine_can(stand: Stand, engine: Engine):
+    assert engine.can.meters is (engine.meters is not None)
+    if engine.meters is None:
+        return
+    running, off = stand.spec(1), stand.spec(2)
+    launch(engine, running)
+    connect(engine, off)
+    engine.machines.ensure(off)
+    subjects = {spec.id: Subject(spec.id, spec.nics) for spec in (running, off)}
+    wait_until_booted(stand, engine, running)
+    first = engine.meters.read(subjects)
+    assert list(first) == [running.id]
+    assert engine.meters.read({}) == {}
+    again = engine.meters.read(subjects)[running.id]
+    assert again.cpu_s >= first[running.id].cpu_s >= 0
+    if stand.speaks:
+        assert again.cpu_s > 0
+        assert again.disk_reads > 0  # the firmware has read the first sector
+        assert again.disk_read_bytes >= 512
+        assert (again.network_in_bytes is None) is (engine.can.network != "vpc")
+
+
 # --- networks ----------------------------------------------------------------------------
 
 

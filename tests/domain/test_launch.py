@@ -295,7 +295,6 @@ def test_anothers_subnet_does_not_exist(helen, paris):
 @pytest.mark.parametrize(
     "asked",
     [
-        {"Monitoring": {"Enabled": True}},
         {"EbsOptimized": True},
         {"HibernationOptions": {"Configured": True}},
         {"Placement": {"Tenancy": "dedicated"}},

@@ -110,6 +110,17 @@ class Server:
         )
         return self.accounts[-1]
 
+    def metrics(self, instance_id: str) -> list[dict[str, Any]]:
+        """The samples that are kept, in order of time."""
+        told = subprocess.run(
+            [*self._admin, "metrics", instance_id, "--json"],
+            check=True,
+            env=self.env,
+            capture_output=True,
+            text=True,
+        )
+        return list(json.loads(told.stdout)["samples"])
+
     @property
     def _admin(self) -> tuple[str, ...]:
         *before, server = self.command

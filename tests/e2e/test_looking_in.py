@@ -5,17 +5,23 @@ import os
 import signal
 from io import BytesIO
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 from tests.e2e.guest import Guest
-from tests.e2e.server import Account
+from tests.e2e.server import Account, Server
 from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.root]
 
-SETTINGS = {"work.check_every_s": 5, "work.impaired_after_s": 8}
+SETTINGS = {
+    "work.check_every_s": 5,
+    "work.impaired_after_s": 8,
+    "work.sample_every_s": 1,
+    "server.metrics": "loopback",
+}
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +102,31 @@ def test_a_machine_whose_emulator_hangs_is_impaired_in_both_ways(helen: Account,
     finally:
         os.kill(pid, signal.SIGCONT)
     eventually(lambda: status(helen, guest.id) == ("ok", "ok"), within_s=60, every_s=0.5)
+
+
+def test_what_a_guest_uses_is_measured_once_it_is_monitored(
+    server: Server, helen: Account, guest: Guest
+):
+    (told,) = helen.ec2.monitor_instances(InstanceIds=[guest.id])["InstanceMonitorings"]
+    assert told["Monitoring"]["State"] == "pending"
+    eventually(lambda: helen.describe(guest.id)["Monitoring"]["State"] == "enabled", within_s=10)
+    before = server.metrics(guest.id)[-1]
+    guest.run("head -c 3000000 /dev/urandom >/boot/written; sync; cat /dev/zero | head -c 9999999")
+    eventually(
+        lambda: (
+            server.metrics(guest.id)[-1]["disk_written_bytes"] - before["disk_written_bytes"]
+            > 3_000_000
+        ),
+        within_s=20,
+    )
+    after = server.metrics(guest.id)[-1]
+    assert after["cpu_s"] > before["cpu_s"]
+    assert after["network_out_bytes"] - before["network_out_bytes"] > 9_999_999  # by ssh
+    assert after["network_packets_in"] > before["network_packets_in"]
+    text = urlopen(f"{server.url}/metrics", timeout=10).read().decode()
+    assert f'econe_instance_cpu_seconds_total{{instance="{guest.id}"' in text
+    helen.ec2.unmonitor_instances(InstanceIds=[guest.id])
+    eventually(lambda: helen.describe(guest.id)["Monitoring"]["State"] == "disabled", within_s=10)
 
 
 def test_a_stopped_instance_has_no_screen(helen: Account, guest: Guest):

@@ -148,6 +148,10 @@ class Desk:
             lambda tx, row: happenings.examined(tx, row.id, row.booted_at_least, system, guest),
         )
 
+    def sampled(self, ids: Sequence[str]) -> None:
+        """What the work plane does when it has read what they use."""
+        self._report(ids, lambda tx, row: happenings.sampled(tx, row.id, row.monitoring))
+
     def halted(self, ids: Sequence[str], **how: bool) -> None:
         self._report(
             ids, lambda tx, row: happenings.halted(tx, row.id, row.generation, self.now, **how)

@@ -79,7 +79,7 @@ def launch_parameters(row: Instance, cloud: Cloud) -> View:
             "HttpTokens": row.metadata_options.http_tokens,
             "InstanceMetadataTags": row.metadata_options.instance_tags,
         },
-        "Monitoring": {"Enabled": False},
+        "Monitoring": {"Enabled": row.monitored},
         "NetworkInterfaces": [_interface(each) for each in row.interfaces],
         "Placement": {"AvailabilityZone": row.zone, "GroupName": "", "Tenancy": "default"},
         "TagSpecifications": _tag_specifications(row, cloud),

@@ -106,7 +106,7 @@ def instance(row: Instance, cloud: Cloud) -> View:
         "InstanceType": row.instance_type,
         "LaunchTime": row.launched_at,
         "MetadataOptions": metadata_options(row.metadata_options),
-        "Monitoring": {"State": "disabled"},
+        "Monitoring": {"State": row.monitoring.value},
         "NetworkInterfaces": [_interface_of_instance(each, cloud) for each in row.interfaces],
         "Placement": {
             "AvailabilityZone": row.zone,

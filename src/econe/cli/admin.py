@@ -10,16 +10,19 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from econe.cli import admin_metrics
 from econe.cli.admin_manual import MANUAL, NAME
+from econe.cli.admin_text import moment, table
 from econe.configuration import SettingsError, load
 from econe.domain import account_book
 from econe.domain.accounts import AccessKey, Account
-from econe.domain.faults import Fault
+from econe.domain.faults import Fault, Malformed, Noun
+from econe.domain.ids import read_id
 from econe.domain.images import Image, ImageState
 from econe.domain.instances import Instance, InstanceState
 from econe.domain.ports import EngineBusy, EngineLost, EngineRefused, StoreUnusable, Transaction
@@ -55,17 +58,23 @@ def _parser() -> argparse.ArgumentParser:
         beneath = nouns.add_parser(noun, allow_abbrev=False)
         _common(beneath, absent=argparse.SUPPRESS)
         if "" in verbs:
+            _takes(beneath, verbs[""])
             continue
         chosen = beneath.add_subparsers(dest="verb", required=True, metavar="COMMAND")
         for verb, command in verbs.items():
             words = chosen.add_parser(verb, allow_abbrev=False)
             _common(words, absent=argparse.SUPPRESS)
-            words.add_argument("subject", metavar=command.subject) if command.subject else None
-            if command.takes_password:
-                given = words.add_mutually_exclusive_group()
-                given.add_argument("--password")
-                given.add_argument("--password-file", metavar="FILE")
+            _takes(words, command)
     return top
+
+
+def _takes(words: argparse.ArgumentParser, command: "Command") -> None:
+    if command.subject:
+        words.add_argument("subject", metavar=command.subject)
+    if command.takes_password:
+        given = words.add_mutually_exclusive_group()
+        given.add_argument("--password")
+        given.add_argument("--password-file", metavar="FILE")
 
 
 def _common(parser: argparse.ArgumentParser, *, absent: str | None) -> None:
@@ -197,9 +206,9 @@ def _has_users_of_an_engine(tx: Transaction) -> bool:
 def _list_accounts(desk: Desk) -> Report:
     with desk.store.reading() as tx:
         accounts = tx.accounts.all()
-    rows = [(a.name, a.number, _enabled(a), _moment(a.created_at)) for a in accounts]
+    rows = [(a.name, a.number, _enabled(a), moment(a.created_at)) for a in accounts]
     return Report(
-        _table(("NAME", "NUMBER", "STATE", "CREATED"), rows),
+        table(("NAME", "NUMBER", "STATE", "CREATED"), rows),
         {"accounts": [_account_facts(account) for account in accounts]},
     )
 
@@ -228,7 +237,7 @@ def _account_facts(account: Account) -> dict[str, Any]:
         "name": account.name,
         "number": account.number,
         "enabled": account.enabled,
-        "created_at": _moment(account.created_at),
+        "created_at": moment(account.created_at),
         "engine_ref": account.engine_ref or None,
     }
 
@@ -246,9 +255,9 @@ def _create_key(desk: Desk) -> Report:
 def _list_keys(desk: Desk) -> Report:
     with desk.store.reading() as tx:
         keys = account_book.list_keys(tx, desk.subject)
-    rows = [(k.access_key, _kind(k), _enabled(k), _moment(k.created_at)) for k in keys]
+    rows = [(k.access_key, _kind(k), _enabled(k), moment(k.created_at)) for k in keys]
     return Report(
-        _table(("ACCESS KEY", "KIND", "STATE", "CREATED"), rows),
+        table(("ACCESS KEY", "KIND", "STATE", "CREATED"), rows),
         {"access_keys": [_key_facts(key) for key in keys]},
     )
 
@@ -277,7 +286,7 @@ def _key_facts(key: AccessKey) -> dict[str, Any]:
         "access_key": key.access_key,
         "kind": _kind(key),
         "enabled": key.enabled,
-        "created_at": _moment(key.created_at),
+        "created_at": moment(key.created_at),
     }
 
 
@@ -305,8 +314,8 @@ def _import_opennebula(desk: Desk) -> Report:
     with desk.store.reading() as tx:
         names = {account.number: account.name for account in tx.accounts.all()}
     head = ("WHAT", "ACCOUNT", "WAS", "IS", "OUTCOME", "WHY")
-    table = [_table(head, rows_of(found, names)), ""] if found else []
-    return Report("\n".join([*table, *summary_of(found)]), facts_of(found, names))
+    listed = [table(head, rows_of(found, names)), ""] if found else []
+    return Report("\n".join([*listed, *summary_of(found)]), facts_of(found, names))
 
 
 # --- what waits
@@ -327,10 +336,10 @@ def _status(desk: Desk) -> Report:
     ]
     if waiting:
         head = ("INSTANCE", "ACCOUNT", "STATE", "WANTED", "TRIES", "NEXT TRY", "WHY")
-        lines.append(_table(head, [_waiting_row(facts) for facts in waiting]))
+        lines.append(table(head, [_waiting_row(facts) for facts in waiting]))
     if images:
         columns = ("IMAGE", "ACCOUNT", "STATE", "TRIES", "NEXT TRY", "WHY")
-        lines += ["", _table(columns, [_image_row(facts) for facts in images])]
+        lines += ["", table(columns, [_image_row(facts) for facts in images])]
     if not (waiting or images):
         lines.append("Nothing waits.")
     facts = {
@@ -367,7 +376,7 @@ def _image_row(facts: Mapping[str, Any]) -> tuple[str, ...]:
 def _tries(row: Instance | Image) -> dict[str, Any]:
     return {
         "attempts": row.attempts,
-        "next_try": _moment(row.retry_at) if row.retry_at else None,
+        "next_try": moment(row.retry_at) if row.retry_at else None,
         "problem": row.problem,
     }
 
@@ -401,18 +410,25 @@ def _enabled(thing: Account | AccessKey) -> str:
     return "enabled" if thing.enabled else "disabled"
 
 
-def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+# --- what was used
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns as wide as they need."""
-    lines = [head, *rows]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+def _metrics(desk: Desk) -> Report:
+    from econe.store.samples import FileSamples  # late, as the store
+
+    with desk.store.reading() as tx:
+        try:
+            row = tx.instances.get(read_id(Noun.INSTANCE, desk.subject))
+        except Malformed:
+            row = None
+    if row is None:
+        raise Failed(f"there is no instance {desk.subject}")
+    samples = FileSamples(desk.state)
+    try:
+        kept = samples.of(row.id, desk.now - timedelta(seconds=desk.settings.work.samples_kept_s))
+    finally:
+        samples.close()
+    return Report(admin_metrics.text_of(row, kept), admin_metrics.facts_of(row, kept))
 
 
 COMMANDS: Final[Mapping[str, Mapping[str, Command]]] = {
@@ -431,6 +447,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, Command]]] = {
         "delete": Command(_delete_key, "ACCESS-KEY"),
     },
     "import-opennebula": {"": Command(_import_opennebula, only_for="opennebula", founds=True)},
+    "metrics": {"": Command(_metrics, "INSTANCE")},
     "status": {"": Command(_status)},
 }
 

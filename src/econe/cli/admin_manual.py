@@ -16,6 +16,7 @@ SYNOPSIS
      econe-admin [OPTION]... key create|list NAME
      econe-admin [OPTION]... key disable|enable|delete ACCESS-KEY
      econe-admin [OPTION]... import-opennebula --config FILE
+     econe-admin [OPTION]... metrics INSTANCE
      econe-admin [OPTION]... status
 
 DESCRIPTION
@@ -57,6 +58,10 @@ COMMANDS
                           images, instances, key pairs, tags. Says what
                           became of each, and changes nothing a second time.
                           Before the server first starts, or beside it.
+     metrics INSTANCE     Say what the instance used, by samples that the server
+                          takes every minute where it is monitored in detail
+                          (MonitorInstances), else every five. With --json the
+                          counters themselves, for as long as they are kept.
      status               Say whether the server runs, how many instances are
                           in which state, and what waits and why.
 
@@ -77,6 +82,7 @@ OPTIONS
 
 FILES
      DIR/econe.db         Accounts, keys, images, instances: all rows.
+     DIR/metrics.db       What instances used. May be deleted.
      DIR/secret.key       Opens the secrets in econe.db. Keep a copy apart
                           from econe.db's: without it all keys are lost.
 

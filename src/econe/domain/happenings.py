@@ -13,10 +13,12 @@ from typing import Any, Final
 from econe.domain.addresses import match_interfaces
 from econe.domain.health import Check, Outcome
 from econe.domain.instances import (
+    CHANGING,
     TRANSITIONS,
     Event,
     Instance,
     InstanceState,
+    Monitoring,
     advance,
 )
 from econe.domain.ports import Seen, Transaction
@@ -237,6 +239,15 @@ def examined(
         "guest_failed_at": guest.failed_at,
     }
     return tx.instances.save(replace(row, **changes))  # type: ignore[arg-type]
+
+
+def sampled(tx: Transaction, instance_id: str, monitoring: Monitoring) -> Instance | None:
+    """It was sampled as `monitoring` asks for, which makes that true."""
+    row = tx.instances.get(instance_id)
+    if row is None or row.monitoring is not monitoring or monitoring not in CHANGING:
+        return None
+    now = Monitoring.ENABLED if monitoring is Monitoring.PENDING else Monitoring.DISABLED
+    return tx.instances.save(replace(row, monitoring=now))
 
 
 def waits(

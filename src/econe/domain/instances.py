@@ -113,6 +113,20 @@ INTENT_OF: Final = {
 }
 
 
+class Monitoring(StrEnum):
+    """Whether what it uses is sampled every minute (API reference, Monitoring); all that run are
+    sampled every five."""
+
+    DISABLED = "disabled"
+    PENDING = "pending"
+    """Asked for, and not sampled yet."""
+    ENABLED = "enabled"
+    DISABLING = "disabling"
+
+
+CHANGING: Final = frozenset({Monitoring.PENDING, Monitoring.DISABLING})
+
+
 @dataclass(frozen=True, slots=True)
 class MetadataOptions:
     """How the metadata service treats this instance (API reference, InstanceMetadataOptions)."""
@@ -190,6 +204,7 @@ class Instance:
     """Protections: what users ask for through the API is refused."""
     reconnect: bool = False
     """Its network is to be told of its interfaces anew."""
+    monitoring: Monitoring = Monitoring.DISABLED
     booted_at: datetime | None = None
     """When it was last reported to run."""
     system_check: Check = Check.INITIALIZING
@@ -210,8 +225,13 @@ class Instance:
     def settled(self) -> bool:
         owed = self.reboots_done != self.reboots_asked
         if self.state is InstanceState.RUNNING:
-            owed |= self.reconnect
+            owed |= self.reconnect or self.monitoring in CHANGING
         return self.state in SETTLED and not owed
+
+    @property
+    def monitored(self) -> bool:
+        """In detail, as far as users are concerned."""
+        return self.monitoring in (Monitoring.ENABLED, Monitoring.PENDING)
 
     @property
     def booted_at_least(self) -> datetime:

@@ -29,7 +29,7 @@ from econe.domain.faults import (
 from econe.domain.hidden import Hidden
 from econe.domain.ids import read_id
 from econe.domain.images import Image, ImageState
-from econe.domain.instances import Instance, MetadataOptions
+from econe.domain.instances import Instance, MetadataOptions, Monitoring
 from econe.domain.keypairs import KeyPair
 from econe.domain.keyring import key_pair_named
 from econe.domain.networks import NetworkInterface
@@ -89,6 +89,7 @@ class LaunchOrder:
     shutdown_behavior: str = "stop"
     disable_api_termination: bool = False
     disable_api_stop: bool = False
+    monitored: bool = False
     metadata_options: MetadataOptions = field(default_factory=MetadataOptions)
     disks: Sequence[DiskOrder] = ()
     interface_delete_on_termination: bool = True
@@ -313,6 +314,12 @@ def check_engine(order: LaunchOrder, can: Capabilities) -> None:
             "Instances of this cloud do not reach an instance metadata service; "
             "MetadataOptions cannot be chosen.",
         )
+    if order.monitored and not can.meters:
+        raise Unsupported(
+            Noun.PARAMETER,
+            "Monitoring.Enabled",
+            "This cloud cannot measure what its instances use; Monitoring.Enabled must be false.",
+        )
     if not can.keeps_disks and not all(disk.delete_on_termination for disk in order.disks):
         raise Unsupported(
             Noun.PARAMETER,
@@ -479,6 +486,7 @@ def _instance(
         at_least=order.at_least,
         disable_api_termination=order.disable_api_termination,
         disable_api_stop=order.disable_api_stop,
+        monitoring=Monitoring.PENDING if order.monitored else Monitoring.DISABLED,
         vcpus=plan.size.vcpus,
         memory_mib=plan.size.memory_mib,
         volumes=(volume,),

@@ -26,6 +26,7 @@ from econe.domain.launch_templates import LaunchTemplate, TemplateVersion
 from econe.domain.networks import NetworkInterface, SecurityGroup, Subnet, Vpc
 from econe.domain.queries import Key, Page, Query
 from econe.domain.reasons import Reason
+from econe.domain.samples import Reading, Sample
 from econe.domain.sizes import Size
 from econe.domain.tags import Tag
 from econe.domain.volumes import Volume
@@ -468,6 +469,8 @@ class Capabilities:
     host_vcpus: int = 0
     host_memory_mib: int = 0
     """Of the one host that machines run on; 0 where there is no such thing."""
+    meters: bool = False
+    """What machines use can be measured (Engine.meters is there)."""
     console: str = "serial"
     """What Consoles tells: `serial` output, or only where the screen is (`vnc`)."""
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -612,6 +615,29 @@ class Checks(Protocol):
     def look(self, subjects: Mapping[str, Subject]) -> Mapping[str, Vitals]:
         """By instance id; those that are left out are not there. Seconds at most, for a thousand
         of which none answers; a guest that is well notices a packet."""
+
+
+class Meters(Protocol):
+    """What machines use, from counters that the engine has anyway."""
+
+    def read(self, subjects: Mapping[str, Subject]) -> Mapping[str, Reading]:
+        """By instance id; without those that do not run or do not answer. Seconds at most."""
+
+
+class Samples(Protocol):
+    """Readings over time, kept for some days. May be lost. Raises StoreBroken."""
+
+    def add(self, at: datetime, readings: Mapping[str, Reading]) -> None: ...
+
+    def of(self, instance_id: str, since: datetime) -> list[Sample]:
+        """In order of time."""
+
+    def latest(self, since: datetime) -> Mapping[str, Sample]:
+        """The newest of each instance that has one from then or later."""
+
+    def forget_before(self, moment: datetime) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Disks(Protocol):
@@ -798,6 +824,10 @@ class Engine(Protocol):
     def consoles(self) -> Consoles: ...
     @property
     def checks(self) -> Checks: ...
+    @property
+    def meters(self) -> Meters | None:
+        """Of an engine that measures what machines use (Capabilities.meters)."""
+
     @property
     def screens(self) -> Screens | None:
         """Of an engine whose machines have a screen that it can read."""

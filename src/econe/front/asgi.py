@@ -2,6 +2,7 @@
 
     GET, POST /             the EC2 Query API
     GET /health             whether the server works, as JSON
+    GET /metrics            what instances use, for Prometheus (front/metrics.py)
     GET /staged/<token>     content that an engine fetches (front/staged.py)
 
 Ordinary requests are read whole, within limits of size and time, and answered by the pipeline in a
@@ -10,11 +11,12 @@ pool of threads. Uploads are streamed (front/uploads.py).
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from econe.domain.ports import Staged, Vault
+from econe.domain.ports import Staged, StoreBroken, StoreBusy, Vault
 from econe.front.body import Body, Disconnected, TooLarge, TooSlow
 from econe.front.messages import (
     Answer,
@@ -25,12 +27,15 @@ from econe.front.messages import (
     new_request_id,
     refused,
 )
+from econe.front.metrics import CONTENT_TYPE, MetricsPage
 from econe.front.pipeline import Exchange, Pipeline
 from econe.front.staged import StagedFiles
 from econe.front.uploads import Uploads, is_upload
 from econe.front.workers import Workers
 from econe.settings import Images
 from econe.settings import Server as ServerSettings
+
+log: Final = logging.getLogger("econe.front")
 
 AT_ONCE_BYTES: Final = 8192
 """Requests up to this size are read on the event loop itself, which takes about 0.1 ms and may be
@@ -60,8 +65,10 @@ class Application:
         images: Images,
         *,
         staged: Staged | None = None,
+        metrics: MetricsPage | None = None,
     ) -> None:
-        """`staged`: of an engine that fetches content from here; without it that path is empty."""
+        """`staged`: of an engine that fetches content from here; `metrics`: where the operator
+        wants them. Without them those paths are empty."""
         self._pipeline, self._health = pipeline, health
         self._most_head = server.max_header_kib * 1024
         self._most_body = server.max_body_kib * 1024
@@ -72,6 +79,7 @@ class Application:
         self._askers = Workers(ASKERS, "ask")
         self._asking = 0
         self._uploads = Uploads(pipeline, vault, server, images)
+        self._metrics = metrics
         self._staged = None if staged is None else StagedFiles(staged)
 
     def close(self) -> None:
@@ -103,6 +111,8 @@ class Application:
             return refused("RequestHeaderSectionTooLarge", "The request's head is too large", 431)
         if scope["path"] == "/health":
             return self._say_health(scope["method"])
+        if scope["path"] == "/metrics" and self._metrics and self._metrics.allows(scope):
+            return await self._show_metrics(scope["method"], self._metrics)
         if scope["path"] != "/":
             return refused("InvalidAction", "There is nothing at this path; the API is at /", 404)
         if scope["method"] not in METHODS:
@@ -159,6 +169,16 @@ class Application:
             new_request_id(),
             b"application/json",
         )
+
+    async def _show_metrics(self, method: str, page: MetricsPage) -> Answer:
+        if method not in ("GET", "HEAD"):
+            return refused("InvalidAction", "Only GET is answered here", 405)
+        try:
+            text = await self._askers.do(page.text)
+        except (StoreBusy, StoreBroken) as problem:
+            log.warning("The metrics cannot be shown problem=%s", problem.hidden)
+            return refused("Unavailable", "The metrics cannot be read now", 503)
+        return Answer(200, text, new_request_id(), CONTENT_TYPE)
 
 
 def headers_of(scope: Scope) -> dict[str, str]:

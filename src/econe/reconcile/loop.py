@@ -24,6 +24,7 @@ from econe.domain.ports import (
     Engine,
     EngineBusy,
     EngineLost,
+    Samples,
     Seen,
     Store,
     StoreBusy,
@@ -36,6 +37,7 @@ from econe.reconcile.janitor import Janitor
 from econe.reconcile.job import Jobs
 from econe.reconcile.pictures import Pictures
 from econe.reconcile.plan import retry_after_s
+from econe.reconcile.sampling import Sampler
 from econe.reconcile.workers import Workers
 from econe.settings import Work
 
@@ -62,6 +64,7 @@ class Loop:
         clock: Clock,
         terminated_listed_s: float = 3600.0,
         census: Census | None = None,
+        samples: Samples | None = None,
         pictures: Pictures | None = None,
     ) -> None:
         """`census`: for an engine that others use too; `pictures`: for one that keeps images."""
@@ -76,6 +79,9 @@ class Loop:
             terminated_listed_s=terminated_listed_s,
         )
         self._checkups = Checkups(store, engine, work)
+        self._sampler: Sampler | None = None
+        if samples is not None and engine.meters is not None:
+            self._sampler = Sampler(store, engine.meters, samples, work)
         self._census = census if engine.estate is not None else None
         self._pictures = pictures
         self._poked = threading.Event()
@@ -161,6 +167,8 @@ class Loop:
             self._workers.begin_chore("tidy", self._engine.tidy)
             self._jobs.memories.retain({*sight.seen, *(row.id for row in sight.rows)})
             self._checkups.retain(row.id for row in sight.rows)
+            if self._sampler is not None:
+                self._sampler.retain(row.id for row in sight.rows)
             self._full_at = now + timedelta(seconds=self._work.round_every_s)
         wake.by(self._full_at)
         if not self._engine.can.shared:  # else they may be somebody's, and are never ended
@@ -169,6 +177,7 @@ class Loop:
         for row in sight.rows:
             self._consider(row, sight, wake)
         self._check_up(now, wake)
+        self._sample(now, wake)
         self._sweep(now, wake)
         self._take_up_strangers(now)
         self._look_after_images(now, wake)
@@ -204,6 +213,8 @@ class Loop:
 
     def _consider(self, row: Instance, sight: "_Sight", wake: "_Wake") -> None:
         self._checkups.notice(row, sight.now)
+        if self._sampler is not None:
+            self._sampler.notice(row, sight.now)
         if row.id in sight.busy or self._workers.removing(row.vpc_id):
             return  # when that job ends, or one soon after it, there is another round
         if not row.settled and not _is_due(row.retry_at, sight.now, self._work.retry_most_s):
@@ -255,6 +266,15 @@ class Loop:
             self._workers.begin_chore("checkups", partial(self._checkups.take, now))
         if not self._checkups.is_due(now):
             wake.by(self._checkups.due_at)
+
+    def _sample(self, now: datetime, wake: "_Wake") -> None:
+        sampler = self._sampler
+        if sampler is None:
+            return
+        if sampler.is_due(now):
+            self._workers.begin_chore("samples", partial(sampler.take, now))
+        if not sampler.is_due(now):
+            wake.by(sampler.due_at)
 
     def _sweep(self, now: datetime, wake: "_Wake") -> None:
         every_s = self._work.sweep_every_s

@@ -11,8 +11,9 @@ log = logging.getLogger(__name__)
 WAITING_EACH = 8
 """Jobs that may wait for each worker. As many as keep it busy while a round finds more; what is
 planned later is planned by a later look."""
-MOST_CHORES = 5
-"""Chores done at once: sweeping, tidying, taking networks down, the census, status checks."""
+MOST_CHORES = 7
+"""Chores done at once: sweeping, tidying, taking networks down, the census, images, status checks,
+samples."""
 
 
 @dataclass(slots=True)

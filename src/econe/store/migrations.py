@@ -363,6 +363,8 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE instances ADD COLUMN guest_check TEXT NOT NULL DEFAULT 'initializing'",
         "ALTER TABLE instances ADD COLUMN guest_failed_at TEXT",
     ),
+    # 7: detailed monitoring
+    ("ALTER TABLE instances ADD COLUMN monitoring TEXT NOT NULL DEFAULT 'disabled'",),
 )
 
 VERSION: Final = len(STEPS)

@@ -227,6 +227,7 @@ instances = Table(
     _number("disable_api_termination"),
     _number("disable_api_stop"),
     _number("reconnect"),
+    _text("monitoring"),
     _text("booted_at", null=True),
     _text("system_check"),
     _text("system_failed_at", null=True),

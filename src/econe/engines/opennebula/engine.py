@@ -76,6 +76,7 @@ class OpennebulaEngine:
         self.checks = OpennebulaChecks(self.machines, pool)
         self.disks = NoDisks()
         self.networks = OpennebulaNetworks()
+        self.meters = None
         self.screens = None
         way = way_of(settings, state)
         staging = Staging(way, Hidden(hmac.digest(mark_key.reveal(), b"staged files", "sha256")))

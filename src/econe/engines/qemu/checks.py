@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from econe.domain.health import Pulse
 from econe.domain.ports import Subject, Vitals
@@ -24,20 +24,21 @@ class QemuChecks:
         places = [place_of(self._instances, instance_id) for instance_id in subjects]
         with busy_if_the_system_fails():
             here = {place.id: place.monitor for place in places if place.power.exists()}
-            answering = self._watching().answering(here, ANSWER_S)
+            answers = self._watching().ask_all(here, "query-status", ANSWER_S)
             heard = self._networks.hear([nic for id_ in here for nic in subjects[id_].nics[:1]])
         return {
             id_: Vitals(
-                machine=_machine(answering.get(id_, "")),
+                machine=_machine(answers.get(id_)),
                 guest=_guest(subjects[id_], heard),
             )
             for id_ in here
         }
 
 
-def _machine(run_state: str) -> Pulse:
+def _machine(answer: Any) -> Pulse:
     """One whose disk fails is halted by its QEMU: that is nothing its guest could mend."""
-    return Pulse.STILL if run_state in ("", "io-error", "internal-error") else Pulse.BEATS
+    run_state = answer.get("status") if isinstance(answer, dict) else None
+    return Pulse.STILL if run_state in (None, "io-error", "internal-error") else Pulse.BEATS
 
 
 def _guest(subject: Subject, heard: Mapping[str, Pulse]) -> Pulse:

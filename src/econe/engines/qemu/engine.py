@@ -11,6 +11,7 @@ from econe.engines.qemu.consoles import QemuConsoles
 from econe.engines.qemu.disks import QemuDisks
 from econe.engines.qemu.launcher import Host
 from econe.engines.qemu.machines import QemuMachines
+from econe.engines.qemu.meters import QemuMeters
 from econe.engines.qemu.nic import Wiring
 from econe.engines.qemu.screens import QemuScreens
 from econe.settings import Qemu
@@ -31,6 +32,9 @@ class QemuEngine:
         host = Host(self._accelerator, own_users)
         self._machines = QemuMachines(self._instances, settings, host, self._disks, networks)
         self._checks = QemuChecks(self._instances, networks, self._machines.watching)
+        self._meters = QemuMeters(
+            self._instances, networks, self._machines.watching, self._machines.process
+        )
         self._screens = QemuScreens(self._instances, self._machines.watching)
         self._consoles = QemuConsoles(self._instances, settings.console_keep_kib)
 
@@ -42,6 +46,7 @@ class QemuEngine:
         return Capabilities(
             name="qemu",
             network=self._networks.mode,
+            meters=True,
             routing_guests=self._networks.mode == "vpc",
             host_vcpus=os.cpu_count() or 1,
             host_memory_mib=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20,
@@ -67,6 +72,10 @@ class QemuEngine:
     @property
     def checks(self) -> QemuChecks:
         return self._checks
+
+    @property
+    def meters(self) -> QemuMeters:
+        return self._meters
 
     @property
     def screens(self) -> QemuScreens:

@@ -207,8 +207,11 @@ class QemuMachines:
         finally:
             turn.release()
 
-    def _process(self, place: Place) -> processes.Process | None:
+    def process(self, instance_id: str) -> processes.Process | None:
         """Its QEMU, if it lives."""
+        return self._process(place_of(self._instances, instance_id))
+
+    def _process(self, place: Place) -> processes.Process | None:
         known = self._processes.get(place.id)
         if known is not None:
             if not known.ended_within(0):

@@ -105,9 +105,12 @@ class Monitors:
         says no."""
         return self._run(self._ask(name, command, arguments, within_s), within_s + ASK_S)
 
-    def answering(self, wanted: Mapping[str, Path], within_s: float) -> Mapping[str, str]:
-        """The run states of those whose QEMU answers now. Together they have `within_s`."""
-        return self._run(self._answering(wanted, within_s), within_s + ASK_S)
+    def ask_all(
+        self, wanted: Mapping[str, Path], command: str, within_s: float
+    ) -> Mapping[str, Any]:
+        """What each answers to a QMP command; without those that do not. Together they have
+        `within_s`."""
+        return self._run(self._ask_all(wanted, command, within_s), within_s + ASK_S)
 
     def talk(
         self,
@@ -259,23 +262,28 @@ class Monitors:
         except (QMPError, TimeoutError) as error:
             raise EngineBusy(f"the monitor of {name} does not answer: {error!r}") from error
 
-    async def _answering(self, wanted: Mapping[str, Path], within_s: float) -> Mapping[str, str]:
-        asked = {self._loop.create_task(self._answer(*one)): one[0] for one in wanted.items()}
+    async def _ask_all(
+        self, wanted: Mapping[str, Path], command: str, within_s: float
+    ) -> Mapping[str, Any]:
+        asked = {
+            self._loop.create_task(self._answer(name, path, command)): name
+            for name, path in wanted.items()
+        }
         if not asked:
             return {}
         done, late = await asyncio.wait(asked, timeout=within_s)
         await _cancel(*late)
-        return {asked[task]: task.result() for task in done if task.result()}
+        return {asked[task]: task.result() for task in done if task.result() is not None}
 
-    async def _answer(self, name: str, path: Path) -> str:
-        """Empty if there is none."""
+    async def _answer(self, name: str, path: Path, command: str) -> Any:
+        """None if there is none."""
         if name not in self._watches:
             await asyncio.shield(self._connect_once(name, path))
         watch = self._watches.get(name)
         try:
-            return "" if watch is None else await _status(watch.client)
+            return None if watch is None else await _execute(watch.client, command)
         except (QMPError, TimeoutError):
-            return ""
+            return None
 
     async def _talk(
         self,

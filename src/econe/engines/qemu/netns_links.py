@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from econe.engines.qemu.netns import run
+from econe.engines.qemu.nic import Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,28 @@ def set_kernel(setting: str, value: str) -> None:
 def kernel(setting: str) -> str:
     """Raises OSError."""
     return (Path("/proc/sys/net") / setting).read_text("ascii").strip()
+
+
+def counters() -> str:
+    """Of every device of the namespace that the calling thread is in. Raises OSError."""
+    return Path("/proc/thread-self/net/dev").read_text("ascii")
+
+
+def read_counters(text: str) -> dict[str, Traffic]:
+    """Of taps: what such a device receives its guest has sent (proc(5), /proc/net/dev)."""
+    found = {}
+    for line in text.splitlines():
+        device, colon, figures = line.partition(":")
+        words = figures.split()
+        if colon and len(words) == 16:
+            numbers = [int(word) for word in words]
+            found[device.strip()] = Traffic(
+                bytes_in=numbers[8],
+                bytes_out=numbers[0],
+                packets_in=numbers[9],
+                packets_out=numbers[1],
+            )
+    return found
 
 
 def _read_batch(questions: Sequence[str]) -> list[list[dict[str, Any]]]:

@@ -30,6 +30,16 @@ class Nic:
     """Where ssh reaches the guest if not at its private address: `host:port`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What has gone through an interface since its guest was started, as the guest sees it."""
+
+    bytes_in: int
+    bytes_out: int
+    packets_in: int
+    packets_out: int
+
+
 class Wiring(Networks, Protocol):
     """ports.Networks plus what QEMU needs of an interface.
 
@@ -57,6 +67,9 @@ class Wiring(Networks, Protocol):
     def hear(self, nics: Sequence[NicSpec]) -> Mapping[str, Pulse]:
         """By interface id: whether somebody answers at the guest's end. All are asked at once, and
         given a second or two; where nobody can be asked it is UNHEARD."""
+
+    def count(self, nics: Sequence[NicSpec]) -> Mapping[str, Traffic]:
+        """By interface id; without those of which nothing is counted."""
 
     def close_nic(self, nic: NicSpec) -> None:
         """Remove the host's end; the machine is off. Nothing happens if there is none.

@@ -39,7 +39,7 @@ from econe.engines.qemu import user_network_relay
 from econe.engines.qemu.knocking import knock
 from econe.engines.qemu.netns import in_own_thread
 from econe.engines.qemu.network_door import MetadataDoor
-from econe.engines.qemu.nic import Nic
+from econe.engines.qemu.nic import Nic, Traffic
 
 T = TypeVar("T")
 
@@ -156,6 +156,10 @@ class UserNetworks:
             else Pulse.UNHEARD
             for nic in nics
         }
+
+    def count(self, nics: Sequence[NicSpec]) -> Mapping[str, Traffic]:  # noqa: ARG002
+        """libslirp counts nothing."""
+        return {}
 
     def close_nic(self, nic: NicSpec) -> None:
         with self._lock, _engine_words(nic.interface_id):

@@ -16,7 +16,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -29,7 +29,7 @@ from econe.engines.qemu import arp, netns, netns_links, nft_rules, vpc_host, vpc
 from econe.engines.qemu.dnsmasq import Dnsmasq
 from econe.engines.qemu.netns import CommandFailed
 from econe.engines.qemu.network_door import MetadataDoor
-from econe.engines.qemu.nic import Nic
+from econe.engines.qemu.nic import Nic, Traffic
 from econe.engines.qemu.vpc_host import Pair
 from econe.engines.qemu.vpc_names import UPLINK, VpcNames
 from econe.engines.qemu.vpc_taps import open_tap
@@ -166,6 +166,16 @@ class VpcNetworks:
         return {
             nic.interface_id: Pulse.BEATS if _whom(nic) in there else Pulse.STILL for nic in nics
         }
+
+    def count(self, nics: Sequence[NicSpec]) -> Mapping[str, Traffic]:
+        """As the taps do it: what a tap receives its guest has sent."""
+        counted: dict[str, Traffic] = {}
+        for vpc_id in sorted({nic.network.vpc_id for nic in nics}):
+            with suppress(OSError):  # the network is lost, and the taps with it
+                space = self._names(vpc_id).namespace
+                counted |= netns_links.read_counters(netns.inside(space, netns_links.counters))
+        wanted = {nic.interface_id for nic in nics}
+        return {device: traffic for device, traffic in counted.items() if device in wanted}
 
     def _asker(
         self, network: NetworkSpec, nics: Sequence[NicSpec], held: ExitStack

@@ -13,6 +13,7 @@ from econe.domain.ports import (
     Estate,
     Images,
     MachineSpec,
+    Meters,
     NetworkSpec,
     NicSpec,
     Phase,
@@ -22,6 +23,7 @@ from econe.domain.ports import (
     Subject,
     Vitals,
 )
+from econe.domain.samples import Reading
 from econe.engines.simulator.world import World
 
 TEXT_MODE: Final = (720, 400)
@@ -34,6 +36,7 @@ class Simulator:
     can = Capabilities(
         name="simulator",
         network="none",
+        meters=True,
         routing_guests=True,
         reasons={"vpc": "the simulator runs no machines", "kvm": "nothing is executed"},
     )
@@ -46,6 +49,7 @@ class Simulator:
         self.networks = SimulatedNetworks(self.world)
         self.consoles = SimulatedConsoles(self.world)
         self.checks = SimulatedChecks(self.world)
+        self.meters: Meters | None = SimulatedMeters(self.world)
         self.screens = SimulatedScreens(self.world)
         self.images: Images | None = None
         self.staged = None
@@ -197,6 +201,22 @@ class SimulatedChecks:
         with self._world.script.call("checks.look"), self._world.lock:
             return {
                 instance_id: Vitals(machine.answers, machine.guest_answers)
+                for instance_id in subjects
+                if (machine := self._world.machines.get(instance_id)) is not None
+                and machine.phase is Phase.RUNNING
+            }
+
+
+class SimulatedMeters:
+    """Machines that run nothing use nothing, unless a test says otherwise."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def read(self, subjects: Mapping[str, Subject]) -> Mapping[str, Reading]:
+        with self._world.script.call("meters.read"), self._world.lock:
+            return {
+                instance_id: machine.used
                 for instance_id in subjects
                 if (machine := self._world.machines.get(instance_id)) is not None
                 and machine.phase is Phase.RUNNING

@@ -116,4 +116,5 @@ class SharedSimulator(Simulator):
         super().__init__(world)
         self.estate = SimulatedEstate(self.world, register)
         self.images = SimulatedImages(self.world)
+        self.meters = None
         self.machines = SharedMachines(self.world, self.estate)

@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 
 from econe.domain.health import Pulse
 from econe.domain.ports import Clock, DiskSpec, MachineSpec, NicSpec, Phase, Poke, SeenNic
+from econe.domain.samples import Reading
 from econe.engines.simulator.cluster import Cluster
 from econe.engines.simulator.script import Script
 
+NOTHING = Reading(0.0, 0, 0, 0, 0, 0, 0, 0, 0)
 CONSOLE_KEPT = 64 * 1024
 """Bytes: what GetConsoleOutput shows at most (API reference)."""
 
@@ -35,6 +37,7 @@ class Machine:
     answers: Pulse = Pulse.BEATS
     guest_answers: Pulse = Pulse.BEATS
     """What status checks find."""
+    used: Reading = NOTHING
     woken: int = 0
     """Keys that were pressed to wake its screen."""
     nics: tuple[SeenNic, ...] | None = None
