@@ -9,7 +9,7 @@ from tests.support.desk import refused
 from econe.actions.filters import NOTHING
 from econe.actions.fragments import Fresh
 from econe.actions.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
-from econe.domain.faults import Malformed, NotFound, Noun, Unsupported
+from econe.domain.faults import Malformed, NotFound, Noun
 from econe.domain.queries import literally
 from econe.wire.fragments import Rendered
 
@@ -370,7 +370,7 @@ def test_status_of_unknown_instances_is_refused(helen):
         helen("DescribeInstanceStatus", InstanceIds=["i-5"])
 
 
-# --- console, hibernation ----------------------------------------------------------------
+# --- console ----------------------------------------------------------------------------
 
 
 def test_the_console_is_told_in_base64(helen):
@@ -383,10 +383,3 @@ def test_the_console_is_told_in_base64(helen):
 
 def test_a_guest_that_wrote_nothing_has_no_output(helen):
     assert "Output" not in helen("GetConsoleOutput", InstanceId=helen.launch()[0])
-
-
-def test_hibernation_is_refused(helen):
-    ids = helen.running()
-    with refused(Unsupported, Noun.PARAMETER, "Hibernate"):
-        helen("StopInstances", InstanceIds=ids, Hibernate=True)
-    helen("StopInstances", InstanceIds=ids, Hibernate=False)

@@ -5,6 +5,7 @@ from tests.support.desk import refused
 
 from econe.actions.types import view_of
 from econe.domain.faults import Invalid, NotFound, Noun
+from econe.domain.ports import ANY_ENGINE
 from econe.domain.sizes import CATALOGUE
 
 
@@ -76,7 +77,7 @@ def test_every_type_of_the_catalogue_is_described(helen):
 
 
 def test_a_type_says_what_a_machine_gets():
-    view = view_of(CATALOGUE["t3.medium"])
+    view = view_of(CATALOGUE["t3.medium"], ANY_ENGINE)
     assert view["VCpuInfo"]["DefaultVCpus"] == 2
     assert view["MemoryInfo"]["SizeInMiB"] == 4096
 

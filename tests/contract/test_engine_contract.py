@@ -264,6 +264,30 @@ def test_machines_do_not_touch_each_other(stand: Stand, engine: Engine):
     assert engine.disks.look() == disks(engine, second)
 
 
+def test_a_machine_that_is_hibernated_is_off_and_goes_on_without_a_boot(
+    stand: Stand, engine: Engine
+):
+    if not engine.can.hibernation:
+        return
+    spec = stand.spec()
+    launch(engine, spec)
+    wait_until_booted(stand, engine, spec)
+    output = engine.consoles.output(spec.id)
+    for _ in range(2):
+        engine.machines.hibernate(spec.id)
+        assert phase(engine, spec) is Phase.DEFINED
+    engine = stand.open()
+    assert phase(engine, spec) is Phase.DEFINED
+    connect(engine, spec)
+    for _ in range(2):
+        engine.machines.start(spec)
+        assert phase(engine, spec) is Phase.RUNNING
+    assert engine.consoles.output(spec.id) == output
+    engine.machines.hibernate(ABSENT)
+    engine.machines.destroy(spec.id)
+    assert engine.machines.look() == {}
+
+
 # --- consoles ----------------------------------------------------------------------------
 
 

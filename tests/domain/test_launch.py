@@ -296,7 +296,6 @@ def test_anothers_subnet_does_not_exist(helen, paris):
     "asked",
     [
         {"EbsOptimized": True},
-        {"HibernationOptions": {"Configured": True}},
         {"Placement": {"Tenancy": "dedicated"}},
         {"CreditSpecification": {"CpuCredits": "standard"}},
         {"NetworkInterfaces": [{"DeviceIndex": 0, "AssociatePublicIpAddress": True}]},

@@ -7,12 +7,12 @@ rounds must finish the work, without a second machine and with nothing half made
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from tests.faults.conftest import MakeSite
 from tests.support.power import Fuse, PowerCut
-from tests.support.site import Site
+from tests.support.site import ACCOUNT, Site
 
 from econe.domain.instances import InstanceState as S
 from econe.domain.ports import EngineRefused, Phase
@@ -58,6 +58,23 @@ def one_is_stopped(site: Site) -> None:
     site.settle()
 
 
+def one_runs_that_may_sleep(site: Site) -> None:
+    site.fleet = replace(site.fleet, can=site.engine.can)
+    site.launch(hibernation=True)
+    site.settle()
+
+
+def one_sleeps(site: Site) -> None:
+    one_runs_that_may_sleep(site)
+    hibernate(site)
+    site.settle()
+
+
+def hibernate(site: Site) -> None:
+    with site.store.writing() as tx:
+        site.fleet.stop(tx, ACCOUNT, [FIRST], site.clock(), hibernate=True)
+
+
 def one_is_terminated(site: Site) -> None:
     one_runs(site)
     site.terminate(FIRST)
@@ -99,6 +116,11 @@ def stopped_in_order(site: Site) -> None:
     assert site.world.machines[FIRST].phase is Phase.DEFINED
     assert site.world.made == 1
     assert len(site.world.disks) == 1
+
+
+def sleeps(site: Site) -> None:
+    stopped_in_order(site)
+    assert site.world.machines[FIRST].asleep
 
 
 def runs_after(*boots: int) -> Callable[[Site], None]:
@@ -143,6 +165,8 @@ STORIES = {
         lambda site: site.stop(FIRST, forced=True), stopped_in_order, before=one_runs
     ),
     "start": Story(lambda site: site.start(FIRST), runs_after(2), before=one_is_stopped),
+    "hibernation": Story(hibernate, sleeps, before=one_runs_that_may_sleep),
+    "waking": Story(lambda site: site.start(FIRST), runs_after(1), before=one_sleeps),
     "refused start": Story(
         lambda site: site.start(FIRST),
         stopped_after_a_refusal,

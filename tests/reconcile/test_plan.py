@@ -111,6 +111,7 @@ def test_reports_come_last_but_for_a_death(state: InstanceState, phase: Phase | 
         (S.RUNNING, P.DIED, (M.SAY_DIED, M.CUT)),
         (S.RUNNING, None, (M.SAY_DIED,)),
         (S.STOPPING, None, (M.SAY_HALTED,)),
+        (S.STOPPING, P.DEFINED, (M.CUT, M.SAY_HALTED)),
         (S.STOPPING, P.HALTED, (M.CUT, M.SAY_HALTED)),
         (S.STOPPED, None, ()),
         (S.STOPPED, P.DEFINED, ()),

@@ -10,10 +10,9 @@ from econe.actions.filters import Sieve, read_filters
 from econe.actions.fragments import Fresh, Rendered
 from econe.actions.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
 from econe.actions.listing import answer, gather, read_ids
-from econe.actions.only import insist
 from econe.actions.pages import PageAsked, read_page
 from econe.actions.registry import action
-from econe.domain.faults import Noun
+from econe.domain.faults import Conflict, Noun
 from econe.domain.fleet import find_instances, missing_instances
 from econe.domain.instances import Instance, InstanceState
 from econe.domain.queries import Criterion, Key, Query
@@ -114,10 +113,21 @@ def start_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
 @action("StopInstances", writes=True, takes="InstanceIds Force Hibernate SkipOsShutdown")
 def stop_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     """SkipOsShutdown is EC2's newer word for cutting power without asking the guest."""
-    insist(asked, {"Hibernate": (False,)})
     forced = bool(asked.get("Force") or asked.get("SkipOsShutdown"))
+    hibernate = bool(asked.get("Hibernate"))
+    if forced and hibernate:
+        raise Conflict(
+            Noun.PARAMETER,
+            "Hibernate",
+            "The parameter Hibernate cannot be used with the parameters Force and SkipOsShutdown.",
+        )
     moved = ctx.cloud.instances.stop(
-        ctx.tx, ctx.account.number, asked["InstanceIds"], ctx.now, forced=forced
+        ctx.tx,
+        ctx.account.number,
+        asked["InstanceIds"],
+        ctx.now,
+        forced=forced,
+        hibernate=hibernate,
     )
     return {"StoppingInstances": views.moved(moved)}
 

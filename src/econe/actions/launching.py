@@ -26,7 +26,6 @@ SO: Final[Mapping[str, tuple[Any, ...]]] = {
     "CreditSpecification.CpuCredits": ("unlimited",),
     "EbsOptimized": (False,),
     "EnclaveOptions.Enabled": (False,),
-    "HibernationOptions.Configured": (False,),
     "MetadataOptions.HttpProtocolIpv6": ("disabled",),
     "NetworkInterfaces.AssociatePublicIpAddress": (False,),
     "NetworkInterfaces.Description": ("",),
@@ -44,6 +43,7 @@ SO: Final[Mapping[str, tuple[Any, ...]]] = {
 TAKES: Final = """
     ImageId MinCount MaxCount InstanceType KeyName UserData InstanceInitiatedShutdownBehavior
     DisableApiStop DisableApiTermination Monitoring.Enabled
+    HibernationOptions.Configured
     BlockDeviceMappings.DeviceName BlockDeviceMappings.Ebs.VolumeSize
     BlockDeviceMappings.Ebs.VolumeType BlockDeviceMappings.Ebs.DeleteOnTermination
     MetadataOptions.HttpTokens MetadataOptions.HttpPutResponseHopLimit
@@ -106,6 +106,7 @@ def assemble(asked: Mapping[str, Any], defaults: MetadataDefaults = NO_DEFAULTS)
         shutdown_behavior=asked.get("InstanceInitiatedShutdownBehavior", "stop"),
         disable_api_termination=asked.get("DisableApiTermination", False),
         disable_api_stop=asked.get("DisableApiStop", False),
+        hibernation=asked.get("HibernationOptions", {}).get("Configured", False),
         monitored=asked.get("Monitoring", {}).get("Enabled", False),
         metadata_options=_read_options(asked.get("MetadataOptions", {}), defaults),
         disks=[_read_disk(each) for each in asked.get("BlockDeviceMappings", ())],

@@ -68,7 +68,7 @@ def launch_parameters(row: Instance, cloud: Cloud) -> View:
         "DisableApiTermination": row.disable_api_termination,
         "EbsOptimized": False,
         "EnclaveOptions": {"Enabled": False},
-        "HibernationOptions": {"Configured": False},
+        "HibernationOptions": {"Configured": row.hibernation},
         "ImageId": row.image_id,
         "InstanceInitiatedShutdownBehavior": row.shutdown_behavior,
         "InstanceType": row.instance_type,

@@ -9,6 +9,7 @@ from econe.actions.pages import read_page
 from econe.actions.registry import action
 from econe.domain.faults import NotFound, Noun
 from econe.domain.places import zone_id
+from econe.domain.ports import Capabilities
 from econe.domain.sizes import Size, sizes_of
 
 TYPE_FILTERS: Final = Table(
@@ -86,7 +87,7 @@ def describe_instance_types(ctx: Context, asked: dict[str, Any]) -> dict[str, An
     names = asked.get("InstanceTypes") or sorted(sizes)
     if missing := [name for name in names if name not in sizes]:
         raise NotFound(Noun.INSTANCE_TYPE, ", ".join(missing))
-    views = [view_of(sizes[name]) for name in sorted(set(names))]
+    views = [view_of(sizes[name], ctx.cloud.can) for name in sorted(set(names))]
     kept = [
         view
         for view in views
@@ -128,7 +129,7 @@ def describe_instance_type_offerings(ctx: Context, asked: dict[str, Any]) -> dic
     return answer("InstanceTypeOfferings", shown, token)
 
 
-def view_of(size: Size) -> dict[str, Any]:
+def view_of(size: Size, can: Capabilities) -> dict[str, Any]:
     """API reference, InstanceTypeInfo. What a machine of this type gets here, which for vCPUs and
     memory is what it gets at Amazon; disks and network are those of the host."""
     return {
@@ -143,7 +144,7 @@ def view_of(size: Size) -> dict[str, Any]:
             "NvmeSupport": "unsupported",
         },
         "FreeTierEligible": False,
-        "HibernationSupported": False,
+        "HibernationSupported": can.hibernation,
         "InstanceStorageSupported": False,
         "InstanceType": size.name,
         "MemoryInfo": {"SizeInMiB": size.memory_mib},

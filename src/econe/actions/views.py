@@ -99,7 +99,7 @@ def instance(row: Instance, cloud: Cloud) -> View:
         "EbsOptimized": False,
         "EnaSupport": False,
         "EnclaveOptions": {"Enabled": False},
-        "HibernationOptions": {"Configured": False},
+        "HibernationOptions": {"Configured": row.hibernation},
         "Hypervisor": HYPERVISOR,
         "ImageId": row.image_id,
         "InstanceId": row.id,

@@ -37,6 +37,12 @@ class InstanceBook:
     def set_type(self, tx: Transaction, account: str, asked: str, name: str) -> None:
         row = self._stopped(tx, account, asked)
         self._own_machine("instanceType")
+        if row.hibernation:
+            raise Unsupported(
+                Noun.HIBERNATION,
+                row.id,
+                f"The instance '{row.id}' was launched for hibernation; its type cannot change.",
+            )
         size = sizes_of(tx, account, self.sizes).get(name)
         if size is None:
             raise Invalid(Noun.INSTANCE_TYPE, name, f"Invalid value '{name}' for InstanceType.")

@@ -14,7 +14,7 @@ from econe.domain import launch as rules
 from econe.domain.capacity import Capacity
 from econe.domain.default_network import ensure_default_network
 from econe.domain.engine_networks import AccountNetwork
-from econe.domain.faults import Forbidden, Invalid, NotFound, Noun
+from econe.domain.faults import Forbidden, Invalid, NotFound, Noun, Unsupported, WrongState
 from econe.domain.ids import read_id
 from econe.domain.instances import Event, Instance, InstanceState, advance
 from econe.domain.launch import LaunchOrder, NetworkOrder, Plan
@@ -25,6 +25,11 @@ from econe.domain.sizes import Size, sizes_of
 
 BY_USER: Final = Reason(
     "Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown"
+)
+
+
+BY_HIBERNATION: Final = Reason(
+    "Client.UserInitiatedHibernate", "Client.UserInitiatedHibernate: User initiated hibernate"
 )
 
 
@@ -134,13 +139,17 @@ class Fleet:
         now: datetime,
         *,
         forced: bool = False,
+        hibernate: bool = False,
     ) -> list[Moved]:
-        """`forced` cuts power at once; it may also hurry a stop that is under way."""
+        """`forced` cuts power at once; it may also hurry a stop that is under way. `hibernate`
+        keeps the memory of those that were launched for it."""
 
         def wish(row: Instance) -> Instance:
             after = advance(row, Event.STOP)
             if row.disable_api_stop:
                 raise _protected(row, "stopped", "disableApiStop")
+            if hibernate:
+                check_hibernation(row)
             hurried = after.state is InstanceState.STOPPING and forced and not row.forced
             if after.state is row.state and not hurried:
                 return row
@@ -148,7 +157,8 @@ class Fleet:
                 after,
                 now,
                 forced=forced,
-                state_reason=BY_USER,
+                hibernating=hibernate,
+                state_reason=BY_HIBERNATION if hibernate else BY_USER,
                 transition_reason=_by_user(now),
             )
 
@@ -220,6 +230,23 @@ def _apply(
     return [Moved(before.id, before.state, after.state) for before, after in pairs]
 
 
+def check_hibernation(row: Instance) -> None:
+    """Raises Unsupported, WrongState."""
+    if not row.hibernation:
+        raise Unsupported(
+            Noun.HIBERNATION,
+            row.id,
+            f"The instance '{row.id}' was not launched with HibernationOptions.Configured, so it "
+            "cannot be hibernated.",
+        )
+    if row.state is InstanceState.PENDING:
+        raise WrongState(
+            Noun.INSTANCE,
+            row.id,
+            f"The instance '{row.id}' does not run yet, so it cannot be hibernated.",
+        )
+
+
 def _protected(row: Instance, what: str, attribute: str) -> Forbidden:
     return Forbidden(
         Noun.INSTANCE,
@@ -237,6 +264,7 @@ def _renewed(row: Instance, now: datetime, **changes: object) -> Instance:
         "attempts": 0,
         "problem": "",
         "forced": False,
+        "hibernating": False,
         "reboots_done": row.reboots_asked,
     }
     return replace(row, **(fields | changes))  # type: ignore[arg-type]

@@ -33,6 +33,10 @@ BY_GUEST: Final = Reason(
 LAUNCH_FAILED: Final = Reason(
     "Server.InternalError", "Server.InternalError: Internal error on launch"
 )
+SHUT_DOWN: Final = Reason(
+    "Client.UserInitiatedShutdown",
+    "Client.UserInitiatedShutdown: User initiated hibernate, but the memory could not be saved",
+)
 DIED: Final = Reason("Server.InternalError", "Server.InternalError: The machine ended unasked")
 
 
@@ -223,6 +227,17 @@ def connected(tx: Transaction, instance_id: str, version: int) -> Instance | Non
     if row is None or row.version != version or not row.reconnect:
         return None
     return tx.instances.save(replace(row, reconnect=False, **_TRIED))
+
+
+def unsaved(
+    tx: Transaction, instance_id: str, generation: int, now: datetime, problem: str
+) -> Instance | None:
+    """Its memory cannot be kept: it is stopped as if that had not been asked for."""
+    row = tx.instances.get(instance_id)
+    if row is None or row.generation != generation or not row.hibernating:
+        return None
+    changes = {"hibernating": False, "state_reason": SHUT_DOWN, "asked_at": now}
+    return tx.instances.save(replace(row, **changes, problem=problem))  # type: ignore[arg-type]
 
 
 def examined(

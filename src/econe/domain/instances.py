@@ -204,6 +204,10 @@ class Instance:
     """Protections: what users ask for through the API is refused."""
     reconnect: bool = False
     """Its network is to be told of its interfaces anew."""
+    hibernation: bool = False
+    """It was launched so that it may be hibernated."""
+    hibernating: bool = False
+    """The stop that was asked for last is to keep its memory."""
     monitoring: Monitoring = Monitoring.DISABLED
     booted_at: datetime | None = None
     """When it was last reported to run."""

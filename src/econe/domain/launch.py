@@ -90,6 +90,7 @@ class LaunchOrder:
     disable_api_termination: bool = False
     disable_api_stop: bool = False
     monitored: bool = False
+    hibernation: bool = False
     metadata_options: MetadataOptions = field(default_factory=MetadataOptions)
     disks: Sequence[DiskOrder] = ()
     interface_delete_on_termination: bool = True
@@ -314,6 +315,12 @@ def check_engine(order: LaunchOrder, can: Capabilities) -> None:
             "Instances of this cloud do not reach an instance metadata service; "
             "MetadataOptions cannot be chosen.",
         )
+    if order.hibernation and not can.hibernation:
+        raise Unsupported(
+            Noun.HIBERNATION,
+            said="This cloud cannot hibernate instances; HibernationOptions.Configured must be "
+            "false.",
+        )
     if order.monitored and not can.meters:
         raise Unsupported(
             Noun.PARAMETER,
@@ -486,6 +493,7 @@ def _instance(
         at_least=order.at_least,
         disable_api_termination=order.disable_api_termination,
         disable_api_stop=order.disable_api_stop,
+        hibernation=order.hibernation,
         monitoring=Monitoring.PENDING if order.monitored else Monitoring.DISABLED,
         vcpus=plan.size.vcpus,
         memory_mib=plan.size.memory_mib,

@@ -469,6 +469,8 @@ class Capabilities:
     host_vcpus: int = 0
     host_memory_mib: int = 0
     """Of the one host that machines run on; 0 where there is no such thing."""
+    hibernation: bool = False
+    """Machines.hibernate() works."""
     meters: bool = False
     """What machines use can be measured (Engine.meters is there)."""
     console: str = "serial"
@@ -563,6 +565,11 @@ class Machines(Protocol):
         `ending`: the machine is to be destroyed when it has halted, which an engine may take as
         one request.
         """
+
+    def hibernate(self, instance_id: str) -> None:
+        """Save its memory and power it off; the next start() goes on where it was, once, with the
+        same disks and interfaces. Nothing happens if it is off. Raises EngineRefused where it
+        cannot be saved: the guest runs on then. Only where Capabilities.hibernation."""
 
     def power_off(self, instance_id: str) -> None:
         """Cut power; afterwards look() says DEFINED. Nothing happens if it is off or absent."""

@@ -92,6 +92,9 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.MALFORMED, _N.USER_DATA): Words(
         "InvalidUserData.Malformed", 400, "The user data is not valid"
     ),
+    (_K.UNSUPPORTED, _N.HIBERNATION): Words(
+        "UnsupportedHibernationConfiguration", 400, "The instance '{}' cannot be hibernated"
+    ),
     (_K.INVALID, _N.INSTANCE_TYPE): Words(_VALUE, 400, "Invalid value '{}' for InstanceType."),
     (_K.NOT_FOUND, _N.INSTANCE_TYPE): Words(
         "InvalidInstanceType", 400, "The following supplied instance types do not exist: [{}]"

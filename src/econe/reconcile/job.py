@@ -166,6 +166,8 @@ class _Job:
             case Move.ASK:
                 machines.shut_down(row.id, ending=row.intent is Intent.TERMINATE)
                 self._jobs.memories.of(row.id).asked = (row.generation, self._clock())
+            case Move.SAVE:
+                self._save(row)
             case Move.CUT:
                 machines.power_off(row.id)
             case Move.RESET:
@@ -183,6 +185,15 @@ class _Job:
                 self._report(move, row)
 
     # --- doing ---------------------------------------------------------------------------
+
+    def _save(self, row: Instance) -> None:
+        """Where it cannot be saved it is stopped as any other: with the next plan."""
+        try:
+            self._engine.machines.hibernate(row.id)
+        except EngineRefused as refused:
+            with self._store.writing() as tx:
+                happenings.unsaved(tx, row.id, row.generation, self._clock(), refused.said)
+            raise EngineBusy(f"it is shut down instead: {_text(refused)}") from refused
 
     def _launch(self, row: Instance) -> None:
         """A refusal is final: take back what was done, and report it."""
@@ -218,7 +229,8 @@ class _Job:
         # Volumes that ensure() made stay when it is undone: they may hold a machine's data, and
         # the termination that follows a failed launch removes them. Where they would go with the
         # machine, one that was there before this launch stays itself.
-        stays = bool(row.engine_ref) and not self._engine.can.keeps_disks
+        keeps = self._engine.can.keeps_disks and not row.hibernation  # memory is kept with it
+        stays = bool(row.engine_ref) and not keeps
         undefine = nothing if stays else partial(machines.destroy, spec.id)
         return (
             Step(

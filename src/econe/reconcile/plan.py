@@ -36,6 +36,7 @@ class Move(StrEnum):
     """Network and interfaces of a machine that runs already: after a restart of the server."""
     ASK = "ask the guest to halt"
     CUT = "cut power"
+    SAVE = "save its memory and cut power"
     RESET = "reset"
     DESTROY = "destroy"
     """The machine, its interfaces' places in the network, the volumes that go with it."""
@@ -140,7 +141,14 @@ def _died_at_start(case: Case) -> Plan:
 
 
 def _stop(case: Case) -> Plan:
+    if case.row.hibernating:
+        return Plan((Move.SAVE, Move.SAY_HALTED))
     return halt(case, case.rules.stop_grace_s, then=(Move.CUT, Move.SAY_HALTED))
+
+
+def _stop_half_started(case: Case) -> Plan:
+    """Mostly it is off. One that was being woken from its saved memory may stand still."""
+    return Plan((Move.SAVE if case.row.hibernating else Move.CUT, Move.SAY_HALTED))
 
 
 def _terminate(case: Case) -> Plan:
@@ -182,7 +190,7 @@ TABLE: Final[Mapping[tuple[InstanceState, Phase | None], Entry]] = MappingProxyT
         (_S.RUNNING, _P.HALTED): (Move.CUT, Move.SAY_HALTED_BY_GUEST),
         (_S.RUNNING, _P.DIED): (Move.SAY_DIED, Move.CUT),
         (_S.STOPPING, None): (Move.SAY_HALTED,),
-        (_S.STOPPING, _P.DEFINED): (Move.SAY_HALTED,),
+        (_S.STOPPING, _P.DEFINED): _stop_half_started,
         (_S.STOPPING, _P.RUNNING): _stop,
         (_S.STOPPING, _P.HALTED): (Move.CUT, Move.SAY_HALTED),
         (_S.STOPPING, _P.DIED): (Move.CUT, Move.SAY_HALTED),

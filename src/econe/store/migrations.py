@@ -365,6 +365,13 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     # 7: detailed monitoring
     ("ALTER TABLE instances ADD COLUMN monitoring TEXT NOT NULL DEFAULT 'disabled'",),
+    # 8: hibernation
+    (
+        """ALTER TABLE instances ADD COLUMN hibernation INTEGER NOT NULL DEFAULT 0
+            CHECK (hibernation IN (0, 1))""",
+        """ALTER TABLE instances ADD COLUMN hibernating INTEGER NOT NULL DEFAULT 0
+            CHECK (hibernating IN (0, 1))""",
+    ),
 )
 
 VERSION: Final = len(STEPS)

@@ -227,6 +227,8 @@ instances = Table(
     _number("disable_api_termination"),
     _number("disable_api_stop"),
     _number("reconnect"),
+    _number("hibernation"),
+    _number("hibernating"),
     _text("monitoring"),
     _text("booted_at", null=True),
     _text("system_check"),

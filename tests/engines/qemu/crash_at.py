@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.contract.engines import QemuUserStand
 
-from econe.engines.qemu import disks, launcher, machines, monitor, place, processes
+from econe.engines.qemu import disks, hibernation, launcher, machines, monitor, place, processes
 
 CODE = 9
 
@@ -19,7 +19,12 @@ POINTS: dict[str, tuple[Any, str]] = {
     "run directory": (launcher, "_make_run_directory"),
     "monitor socket": (launcher, "listen_at"),
     "spawn": (processes, "spawn"),
-    "running": (machines.QemuMachines, "_await_running"),
+    "running": (machines.QemuMachines, "_await_past"),
+    "begin to save": (hibernation, "_begin"),
+    "wait for the saving": (hibernation, "_wait"),
+    "keep": (hibernation, "_keep"),
+    "consume": (hibernation, "consume"),
+    "go on": (machines.QemuMachines, "_go_on"),
     "quit": (machines.QemuMachines, "_quit"),
     "end": (machines.QemuMachines, "_end"),
     "let go": (monitor.Monitors, "let_go"),

@@ -174,6 +174,10 @@ class OpennebulaMachines:
         if vm is not None:
             self._do_first_allowed(("poweroff-hard", "hold"), vm)
 
+    def hibernate(self, instance_id: str) -> None:
+        """Never asked for: see Capabilities."""
+        raise EngineRefused("OpenNebula's machines are not hibernated.", instance_id)
+
     def reset(self, instance_id: str) -> None:
         """oned asks the guest (ACPI), if its hypervisor's driver does."""
         vm = self._one(instance_id)

@@ -57,6 +57,10 @@ class Machine:
     """The one to boot from is the first."""
     cards: tuple[Card, ...] = ()
     may_spawn: bool = False
+    kind: str = "q35"
+    """A name with a version is another QEMU's q35."""
+    incoming_fd: int | None = None
+    """Saved memory to begin with; the guest stands still until it is told to go on."""
 
 
 def arguments(machine: Machine) -> list[str]:
@@ -76,7 +80,10 @@ def _base(machine: Machine) -> list[str]:
         "-no-user-config",
         *("-sandbox", _sandbox(may_spawn=machine.may_spawn)),
         *("-name", f"guest={machine.id}"),
-        *("-machine", "q35,hpet=off,vmport=off,sata=off,smbus=off,usb=off,dump-guest-core=off"),
+        *(
+            "-machine",
+            f"{machine.kind},hpet=off,vmport=off,sata=off,smbus=off,usb=off,dump-guest-core=off",
+        ),
         # Under TCG no model boots faster than `max` (measured: all within the noise), and it
         # has the instructions that newer distributions ask for.
         *("-cpu", "host" if machine.accelerator == "kvm" else "max"),
@@ -90,6 +97,7 @@ def _base(machine: Machine) -> list[str]:
         # A guest that switches itself off leaves QEMU in the state "shutdown": that is how we
         # know, however long nobody has looked, that it halted and did not die.
         "-no-shutdown",
+        *(() if machine.incoming_fd is None else ("-incoming", f"fd:{machine.incoming_fd}")),
     ]
 
 

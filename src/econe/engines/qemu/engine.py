@@ -46,6 +46,7 @@ class QemuEngine:
         return Capabilities(
             name="qemu",
             network=self._networks.mode,
+            hibernation=True,
             meters=True,
             routing_guests=self._networks.mode == "vpc",
             host_vcpus=os.cpu_count() or 1,

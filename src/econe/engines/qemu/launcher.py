@@ -10,10 +10,11 @@ from econe.domain.ports import EngineRefused, MachineSpec, NicSpec
 from econe.engines.qemu import command
 from econe.engines.qemu.accelerate import Accelerator
 from econe.engines.qemu.disks import QemuDisks
+from econe.engines.qemu.hibernation import Saved
 from econe.engines.qemu.monitor import listen_at
 from econe.engines.qemu.nic import Nic, Wiring
 from econe.engines.qemu.place import Place, Power, Record
-from econe.engines.qemu.processes import Launch
+from econe.engines.qemu.processes import Launch, find_binary
 from econe.settings import Qemu
 
 
@@ -31,8 +32,17 @@ class Launcher:
         self._settings, self._host = settings, host
         self._disks, self._networks = disks, networks
 
-    def prepare(self, spec: MachineSpec, place: Place, record: Record, held: ExitStack) -> Launch:
-        """Open what the machine needs; `held` closes our copies once QEMU has its own.
+    def prepare(
+        self,
+        spec: MachineSpec,
+        place: Place,
+        record: Record,
+        held: ExitStack,
+        *,
+        memory: Saved | None = None,
+    ) -> Launch:
+        """Open what the machine needs; `held` closes our copies once QEMU has its own. With
+        `memory` QEMU loads it and waits.
 
         Raises what Wiring raises, and EngineRefused if the machine cannot be.
         """
@@ -45,6 +55,9 @@ class Launcher:
         monitor = held.enter_context(listen_at(place.monitor)).fileno()
         console = os.open(place.console, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         held.callback(os.close, console)
+        incoming = None if memory is None else os.open(memory.path, os.O_RDONLY | os.O_CLOEXEC)
+        if incoming is not None:
+            held.callback(os.close, incoming)
         disks = sorted(spec.disks, key=lambda disk: (not disk.is_root, disk.device))
         drives = tuple(self._disks.open(disk, held) for disk in disks)
         machine = command.Machine(
@@ -62,12 +75,15 @@ class Launcher:
                 for nic, opened in zip(spec.nics, nics, strict=True)
             ),
             may_spawn=any(nic.spawns for nic in nics),
+            kind="q35" if memory is None else memory.kind,
+            incoming_fd=incoming,
         )
-        files = [drive.fd for drive in drives]
+        files = [] if incoming is None else [incoming]
+        files += [drive.fd for drive in drives]
         files += [drive.backing_fd for drive in drives if drive.backing_fd is not None]
         group = self._host.accelerator.group
         return Launch(
-            binary=self._settings.binary,
+            binary=str(find_binary(self._settings.binary)),
             arguments=command.arguments(machine),
             directory=place.run,
             log=place.log,

@@ -8,6 +8,7 @@ crash in the middle of another has left, because it asks what is there and not w
     spec.json, no power          off, in order
     power, no process            it died (or we did, before QEMU was started): start anew
     power, process, no pid       we died just after QEMU was started: it is found by its uuid
+    waking, process              we died while it loaded saved memory: see hibernation.py
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,8 +33,9 @@ from econe.domain.ports import (
     Seen,
 )
 from econe.durable import sync_directory, write_whole
-from econe.engines.qemu import processes
+from econe.engines.qemu import hibernation, processes
 from econe.engines.qemu.disks import QemuDisks
+from econe.engines.qemu.hibernation import Saved
 from econe.engines.qemu.launcher import Host, Launcher
 from econe.engines.qemu.monitor import Monitors
 from econe.engines.qemu.nic import Wiring
@@ -60,6 +62,9 @@ QUIT_S, TERM_S, KILL_S = 3.0, 3.0, 10.0
 ROOM_TO_GO_ON_BYTES: Final = 256 << 20
 """Free space with which guests that were halted by a full disk are let run on."""
 
+EARLY: Final = frozenset({None, "prelaunch"})
+LOADING: Final = frozenset({None, "inmigrate"})
+"""QEMU's states before it runs, and before it has loaded saved memory."""
 PHASES: Final = {
     "shutdown": Phase.HALTED,
     "internal-error": Phase.DIED,
@@ -108,10 +113,14 @@ class QemuMachines:
                 status = self._status_within(place, START_S)
                 if status is None:
                     raise EngineBusy(f"{spec.id} has a QEMU that does not answer")
-                if self._phase_of(place, status) is Phase.RUNNING:
+                if place.waking.exists() and status != "running":
+                    if not place.memory.exists():  # this QEMU has the only copy
+                        self._go_on(place)
+                        return
+                elif self._phase_of(place, status) is Phase.RUNNING:
                     return
             self._cut(place, record)
-            self._power_on(spec, place, record)
+            self._wake_or_boot(spec, place, record)
 
     def shut_down(self, instance_id: str, *, ending: bool = False) -> None:  # noqa: ARG002 - halting is all
         with self._turn(instance_id) as place:
@@ -119,6 +128,13 @@ class QemuMachines:
                 return
             self._reboots.end(instance_id)  # the later wish wins
             self._ask(place, "system_powerdown")
+
+    def hibernate(self, instance_id: str) -> None:
+        with self._turn(instance_id) as place:
+            if self._process(place) is not None and not place.memory.exists():
+                self._reboots.end(instance_id)
+                hibernation.save(place, place.read_shape(), self.watching())
+            self._cut(place, place.read_record())
 
     def power_off(self, instance_id: str) -> None:
         with self._turn(instance_id) as place:
@@ -231,6 +247,12 @@ class QemuMachines:
         watching.attach({place.id: place.monitor}, seconds)
         return watching.status(place.id)
 
+    def _asked_status(self, place: Place) -> str | None:
+        try:
+            return str(self.watching().ask(place.id, "query-status")["status"])
+        except (EngineBusy, EngineRefused, KeyError, TypeError):
+            return None
+
     def _ask(self, place: Place, deed: str) -> None:
         self.watching().attach({place.id: place.monitor}, LOOK_S)
         self.watching().ask(place.id, deed)
@@ -245,6 +267,8 @@ class QemuMachines:
         power = place.read_power()
         status = self.watching().status(place.id)
         if in_work and status in {None, "prelaunch"}:
+            return Seen(Phase.DEFINED, place.id)
+        if place.waking.exists() and status != "running":  # it has yet to be let go on: start()
             return Seen(Phase.DEFINED, place.id)
         # One that does not answer is not off. What is wrong with it, nobody can say from here.
         phase = Phase.RUNNING if status is None else self._phase_of(place, status)
@@ -273,32 +297,82 @@ class QemuMachines:
         sync_directory(place.path.parent)
         return record
 
-    def _power_on(self, spec: MachineSpec, place: Place, record: Record) -> None:
+    def _wake_or_boot(self, spec: MachineSpec, place: Place, record: Record) -> None:
+        """From saved memory where there is some that fits, else from the disk."""
+        memory = hibernation.saved(place)
+        if memory is None:
+            self._power_on(spec, place, record)
+            return
+        if not self._wake(spec, place, record, memory):
+            self._power_on(spec, place, record, in_spite_of_memory=True)
+            hibernation.drop(place)
+
+    def _wake(self, spec: MachineSpec, place: Place, record: Record, memory: Saved) -> bool:
+        """False if the memory is none of this machine's, or QEMU does not take it."""
+        if memory.shape != hibernation.shape_of(spec):
+            _log.warning("saved memory fits the machine no more instance=%s", place.id)
+            return False
+        write_whole(place.waking, "")
+        try:
+            self._power_on(spec, place, record, memory)
+        except EngineRefused as refused:
+            _log.warning("saved memory is not taken instance=%s why=%s", place.id, refused.hidden)
+            return False
+        hibernation.consume(place)
+        self._go_on(place)
+        return True
+
+    def _go_on(self, place: Place) -> None:
+        """Let a guest run whose memory was loaded. Raises EngineBusy: start() tries again."""
+        try:
+            self._ask(place, "cont")
+        except EngineRefused as refused:
+            raise EngineBusy(f"a guest that was woken cannot go on: {refused.hidden}") from refused
+        place.waking.unlink(missing_ok=True)
+
+    def _power_on(
+        self,
+        spec: MachineSpec,
+        place: Place,
+        record: Record,
+        memory: Saved | None = None,
+        *,
+        in_spite_of_memory: bool = False,
+    ) -> None:
         place.write_power(Power())
+        write_whole(place.shape, hibernation.shape_of(spec))
         try:
             with ExitStack() as held:
-                launch = self._launcher.prepare(spec, place, record, held)
+                launch = self._launcher.prepare(spec, place, record, held, memory=memory)
+                if in_spite_of_memory:  # now, when nothing more is likely to keep it from booting
+                    hibernation.put_aside(place)
                 process = processes.spawn(launch)
             self._children.add(process.pid)
             self._processes[place.id] = process
             write_whole(place.pid, f"{process.pid}\n")
-            self._await_running(place, process)
+            self._await_past(EARLY, place, process, START_S)
+            if memory is not None:
+                self._await_past(LOADING, place, process, hibernation.loading_s(memory))
         except BaseException:
             self._cut(place, record)
             raise
 
-    def _await_running(self, place: Place, process: processes.Process) -> None:
-        """Until QEMU says `running`. Raises EngineBusy, EngineRefused if it ends before."""
-        end = time.monotonic() + START_S
+    def _await_past(
+        self, early: Set[str | None], place: Place, process: processes.Process, limit_s: float
+    ) -> None:
+        """Until QEMU's state is none of these. Raises EngineBusy, EngineRefused if it ends."""
+        end = time.monotonic() + limit_s
         while True:
             status = self._status_within(place, max(0.0, end - time.monotonic()))
-            if status not in {None, "prelaunch"}:
+            if status == "inmigrate":  # no event tells of its end
+                status = self._asked_status(place)
+            if status not in early:
                 return
             if process.ended_within(0.01):
                 said = place.log.read_text(errors="replace")
                 raise processes.why_it_ended(self._children.bury(process.pid), said)
             if time.monotonic() > end:
-                raise EngineBusy(f"{place.id}: QEMU is not running {START_S} s after its start")
+                raise EngineBusy(f"{place.id}: QEMU is not running {limit_s} s after its start")
 
     def _cut(self, place: Place, record: Record | None) -> None:
         """Whatever runs or is left of a run: end it. Nothing happens if there is nothing."""
@@ -312,7 +386,7 @@ class QemuMachines:
             return
         for nic in record.nics:
             self._networks.close_nic(nic)
-        for left in (place.pid, place.reboot, place.monitor):
+        for left in (place.pid, place.reboot, place.monitor, place.waking, place.memory_part):
             left.unlink(missing_ok=True)
         place.power.unlink(missing_ok=True)
 

@@ -7,6 +7,8 @@ Every record is written whole or not at all. What exists says how far things hav
                   holds where ssh reaches the guest if not at its private address
     pid           of its QEMU (may be missing after a crash: find it by its uuid)
     reboot        a reboot was asked for; until when the guest may take to obey
+    memory…, waking  of a machine that sleeps: see hibernation.py
+    shape         what the running machine was started as, for its memory
     monitor.sock  QMP
     console.log   what the guest wrote to its serial port; stays until forget()
     qemu.log      what QEMU wrote
@@ -72,6 +74,30 @@ class Place:
         return self.path / "reboot"
 
     @property
+    def memory(self) -> Path:
+        return self.path / "memory"
+
+    @property
+    def memory_part(self) -> Path:
+        return self.path / "memory.part"
+
+    @property
+    def memory_refused(self) -> Path:
+        return self.path / "memory.refused"
+
+    @property
+    def memory_note(self) -> Path:
+        return self.path / "memory.json"
+
+    @property
+    def waking(self) -> Path:
+        return self.path / "waking"
+
+    @property
+    def shape(self) -> Path:
+        return self.path / "shape"
+
+    @property
     def monitor(self) -> Path:
         return self.path / "monitor.sock"
 
@@ -112,6 +138,9 @@ class Place:
     def read_pid(self) -> int | None:
         text = _text(self.pid)
         return int(text) if text and _PID.fullmatch(text.strip()) else None
+
+    def read_shape(self) -> str:
+        return _text(self.shape) or ""
 
     def read_reboot(self) -> float | None:
         """Seconds since the epoch, or None if no reboot is under way."""

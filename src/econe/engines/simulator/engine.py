@@ -36,6 +36,7 @@ class Simulator:
     can = Capabilities(
         name="simulator",
         network="none",
+        hibernation=True,
         meters=True,
         routing_guests=True,
         reasons={"vpc": "the simulator runs no machines", "kvm": "nothing is executed"},
@@ -82,7 +83,7 @@ class SimulatedMachines:
                 self._closed.wait(self._delay_s)
             with self._world.lock:
                 self._check(spec)
-                if not self._runs(spec.id):
+                if not self._runs(spec.id) and not self._world.wake(spec.id):
                     self._world.boot(spec.id)
 
     def _runs(self, instance_id: str) -> bool:
@@ -104,6 +105,10 @@ class SimulatedMachines:
             machine = self._world.machines.get(instance_id)
             if machine is not None and not machine.deaf:
                 self._world.power_off_from_inside(instance_id)
+
+    def hibernate(self, instance_id: str) -> None:
+        with self._world.script.call("machines.hibernate"):
+            self._world.fall_asleep(instance_id)
 
     def power_off(self, instance_id: str) -> None:
         with self._world.script.call("machines.power_off"):

@@ -38,6 +38,8 @@ class Machine:
     guest_answers: Pulse = Pulse.BEATS
     """What status checks find."""
     used: Reading = NOTHING
+    asleep: bool = False
+    """Its memory is kept."""
     woken: int = 0
     """Keys that were pressed to wake its screen."""
     nics: tuple[SeenNic, ...] | None = None
@@ -138,6 +140,7 @@ class World:
             machine = self.machines[instance_id]
             machine.phase, machine.why = Phase.RUNNING, ""
             machine.boots += 1
+            machine.asleep = False
             lines = [f"{instance_id}: boot {machine.boots} at {self.clock():%Y-%m-%d %H:%M:%S} UTC"]
             if spec := machine.spec:
                 lines.append(f"{spec.instance_type}, {spec.vcpus} vCPU, {spec.memory_mib} MiB")
@@ -151,6 +154,24 @@ class World:
             if machine is not None and machine.phase is not Phase.DEFINED:
                 machine.phase, machine.why = Phase.DEFINED, ""
                 self.changed()
+
+    def fall_asleep(self, instance_id: str) -> None:
+        """Off, with its memory kept. Nothing happens if it is off."""
+        with self.lock:
+            machine = self.machines.get(instance_id)
+            if machine is not None and machine.phase is Phase.RUNNING:
+                machine.asleep = True
+                self.cut(instance_id)
+
+    def wake(self, instance_id: str) -> bool:
+        """The guest goes on where it was; False if no memory is kept."""
+        with self.lock:
+            machine = self.machines[instance_id]
+            if not machine.asleep:
+                return False
+            machine.phase, machine.why, machine.asleep = Phase.RUNNING, "", False
+            self.changed()
+            return True
 
     def changed(self) -> None:
         if self.watcher is not None:
