@@ -19,8 +19,9 @@ from lxml import etree
 
 from bench.harness import ROOT, Row, median, process
 from econe.domain.accounts import number_of
+from econe.domain.engine_ports import Phase
 from econe.domain.hidden import Hidden
-from econe.domain.ports import Known, Phase
+from econe.domain.ports import Known
 from econe.engines.opennebula.engine import OpennebulaEngine
 from econe.engines.opennebula.login import Scheme, find_delegation
 from econe.engines.opennebula.pool import OVERLAP, PAGE

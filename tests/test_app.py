@@ -8,7 +8,8 @@ import pytest
 from tests.contract.store import made
 
 from econe.app import StoreRegister, build
-from econe.domain.ports import EngineRefused, Known
+from econe.domain.engine_ports import EngineRefused
+from econe.domain.ports import Known
 from econe.settings import Opennebula, Settings
 from econe.statedir import CannotStart
 

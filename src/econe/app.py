@@ -21,18 +21,10 @@ from econe.actions.keymaker import OpenSshKeys
 from econe.configuration import read_listen
 from econe.domain.capacity import Capacity
 from econe.domain.cloud import Cloud
+from econe.domain.engine_ports import Capabilities, Engine, EngineRefused
 from econe.domain.hidden import Hidden
 from econe.domain.places import private_domain
-from econe.domain.ports import (
-    Capabilities,
-    Engine,
-    EngineRefused,
-    Known,
-    Samples,
-    Store,
-    StoreUnusable,
-    Vault,
-)
+from econe.domain.ports import Known, Samples, Store, StoreUnusable, Vault
 from econe.domain.sizes import Size, choose_sizes
 from econe.engines.simulator.engine import Simulator
 from econe.front.asgi import Application

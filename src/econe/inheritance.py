@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 from econe.actions.keymaker import OpenSshKeys
 from econe.domain import image_happenings
 from econe.domain.accounts import number_of
+from econe.domain.engine_ports import Person, SeenImage, Stranger
 from econe.domain.faults import Duplicate, Fault
 from econe.domain.keyring import Keyring, key_pair_named
-from econe.domain.ports import Known, Person, SeenImage, Store, Stranger, Transaction
+from econe.domain.ports import Known, Store, Transaction
 from econe.domain.queries import Query
 from econe.domain.strangers import Place, adopt_strangers
 from econe.domain.tagging import check_tags

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from econe.app import App, build, utc_now
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused
 from econe.domain.instances import Instance, InstanceState
-from econe.domain.ports import EngineBusy, EngineLost, EngineRefused, StoreUnusable
+from econe.domain.ports import StoreUnusable
 from econe.logs import log_to
 from econe.settings import Settings
 from econe.statedir import CannotStart, StateLock

@@ -19,9 +19,10 @@ from econe.app import App, utc_now
 from econe.cli.play import play
 from econe.cli.upload import UPLOAD
 from econe.domain.accounts import Limits
+from econe.domain.engine_ports import EngineBusy, Phase, Seen, SeenNic, Stranger
 from econe.domain.hidden import Hidden
 from econe.domain.images import DiskFormat
-from econe.domain.ports import EngineBusy, Known, Phase, Seen, SeenNic, Stranger
+from econe.domain.ports import Known
 from econe.domain.queries import Query
 from econe.domain.sizes import Size
 from econe.engines.simulator import World

@@ -4,8 +4,8 @@ import pytest
 from tests.support.desk import refused
 
 from econe.actions.types import view_of
+from econe.domain.engine_ports import ANY_ENGINE
 from econe.domain.faults import Invalid, NotFound, Noun
-from econe.domain.ports import ANY_ENGINE
 from econe.domain.sizes import CATALOGUE
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.support.desk import refused
 
+from econe.domain.engine_ports import Capabilities
 from econe.domain.faults import (
     Conflict,
     Duplicate,
@@ -18,7 +19,6 @@ from econe.domain.faults import (
     Noun,
     Unsupported,
 )
-from econe.domain.ports import Capabilities
 
 ID, VERSION = "aws:ec2launchtemplate:id", "aws:ec2launchtemplate:version"
 

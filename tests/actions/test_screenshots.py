@@ -8,8 +8,9 @@ from tests.support.desk import Desk, Screens, refused
 
 from econe.actions.registry import action
 from econe.actions.screenshots import jpeg_of, show
+from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.domain.faults import Noun, Unavailable, Unsupported, WrongState
-from econe.domain.ports import EngineBusy, EngineRefused, Picture
+from econe.domain.ports import Picture
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from econe.cli import admin
 from econe.cli import server as command
 from econe.configuration import load
 from econe.domain.accounts import Account
-from econe.domain.ports import Capabilities
+from econe.domain.engine_ports import Capabilities
 from econe.statedir import running
 from econe.store import open_store
 

@@ -18,8 +18,8 @@ from tests.contract.opennebula import OpennebulaKnownStand, OpennebulaStand
 from tests.support.guests import Guest, write_disk
 from tests.support.machines import machine
 
+from econe.domain.engine_ports import Engine, MachineSpec, NetworkSpec, Phase
 from econe.domain.images import DiskFormat
-from econe.domain.ports import Engine, MachineSpec, NetworkSpec, Phase
 from econe.engines.simulator import Simulator, World
 from econe.settings import Qemu
 

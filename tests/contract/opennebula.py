@@ -11,8 +11,9 @@ from tests.support.oned.machine import Machine as OnedMachine
 from tests.support.oned.prepared import SECRET
 
 from econe.domain.accounts import number_of
+from econe.domain.engine_ports import Engine, MachineSpec, Phase
 from econe.domain.hidden import Hidden
-from econe.domain.ports import Engine, Known, MachineSpec, Phase
+from econe.domain.ports import Known
 from econe.engines.opennebula.engine import OpennebulaEngine
 from econe.engines.simulator.world import utc_now
 from econe.settings import Opennebula

@@ -30,8 +30,8 @@ from tests.support.guests import Guest
 from tests.support.machines import machine
 
 from econe.domain.accounts import number_of
+from econe.domain.engine_ports import Engine, EngineBusy, MachineSpec, Phase
 from econe.domain.hidden import Hidden
-from econe.domain.ports import Engine, EngineBusy, MachineSpec, Phase
 from econe.engines.opennebula.directory import Directory
 from econe.engines.opennebula.engine import OpennebulaEngine
 from econe.engines.opennebula.rpc import Oned

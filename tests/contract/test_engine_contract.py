@@ -12,8 +12,8 @@ from tests.contract.engines import Stand
 from tests.support.eventually import eventually
 from tests.support.guests import GREETING, Guest
 
+from econe.domain.engine_ports import Engine, EngineBusy, MachineSpec, Phase, Subject, Vitals
 from econe.domain.health import Pulse
-from econe.domain.ports import Engine, EngineBusy, MachineSpec, Phase, Subject, Vitals
 
 ABSENT = "i-00000099"
 OFF = {Phase.DEFINED, Phase.HALTED}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tests.engines.opennebula.image_rig import rigged
 
+from econe.domain.engine_ports import EngineBusy, Images, ImageSpec
 from econe.domain.images import DiskFormat, ImageState
-from econe.domain.ports import EngineBusy, Images, ImageSpec
 from econe.engines.simulator.shared import SharedSimulator
 
 

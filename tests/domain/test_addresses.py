@@ -6,7 +6,7 @@ import pytest
 
 from econe.domain.addresses import match_interfaces
 from econe.domain.engine_networks import find_engine_network, make_engine_network
-from econe.domain.ports import SeenNic
+from econe.domain.engine_ports import SeenNic
 from econe.domain.queries import Query
 
 FIRST = SeenNic("02:00:0a:00:00:05", "10.0.0.5", "0")

@@ -3,8 +3,8 @@
 import pytest
 
 from econe.domain import happenings
+from econe.domain.engine_ports import Phase, Seen
 from econe.domain.instances import InstanceState, Intent
-from econe.domain.ports import Phase, Seen
 from econe.domain.volumes import VolumeState
 
 UP = Seen(Phase.RUNNING, "ref")

@@ -6,10 +6,10 @@ import pytest
 from tests.support.desk import SHARED, Desk, refused
 
 from econe.domain.engine_networks import make_engine_network
+from econe.domain.engine_ports import NetworkSpec, NicSpec
 from econe.domain.faults import Invalid, Missing, NotFound, Noun, Unavailable, Unsupported
 from econe.domain.images import Content, DiskFormat, ImageState
 from econe.domain.instances import InstanceState
-from econe.domain.ports import NetworkSpec, NicSpec
 from econe.domain.queries import Query
 from econe.domain.sizes import CATALOGUE, Size
 from econe.domain.specs import machine_spec

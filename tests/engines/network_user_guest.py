@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+from econe.domain.engine_ports import NetworkSpec, NicSpec
 from econe.domain.hidden import Hidden
 from econe.domain.instances import Instance, InstanceState, MetadataOptions
 from econe.domain.networks import NetworkInterface
-from econe.domain.ports import NetworkSpec, NicSpec
 from econe.engines.qemu.user_network import UserNetworks
 from econe.metadata.server import MetadataServer
 from econe.metadata.service import Service

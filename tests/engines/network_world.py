@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from econe.domain.ports import NetworkSpec, NicSpec
+from econe.domain.engine_ports import NetworkSpec, NicSpec
 from econe.engines.qemu import netns, netns_links, vpc_names
 from econe.engines.qemu.vpc import VpcNetworks
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.engines.network_world import network, nic
 
-from econe.domain.ports import EngineRefused
+from econe.domain.engine_ports import EngineRefused
 from econe.engines.qemu import (
     dnsmasq,
     network_check,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.engines.network_world import Door, network, nic
 
-from econe.domain.ports import EngineRefused
+from econe.domain.engine_ports import EngineRefused
 from econe.engines.qemu import user_network
 from econe.engines.qemu.user_network import SOCKET, UserNetworks
 

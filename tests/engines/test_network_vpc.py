@@ -23,7 +23,7 @@ from tests.engines.network_world import (
     soon,
 )
 
-from econe.domain.ports import EngineBusy, EngineRefused
+from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.engines.qemu import netns, netns_links, network_check, nft_rules, vpc_names
 from econe.engines.qemu.dnsmasq import Dnsmasq
 

@@ -5,7 +5,7 @@ import time
 import pytest
 from tests.support.machines import machine
 
-from econe.domain.ports import Engine, EngineBusy, EngineLost, EngineRefused, Phase
+from econe.domain.engine_ports import Engine, EngineBusy, EngineLost, EngineRefused, Phase
 from econe.engines.simulator import Simulator, World
 
 

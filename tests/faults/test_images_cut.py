@@ -9,8 +9,8 @@ import pytest
 from tests.support.cluster_site import ADA, ClusterSite
 from tests.support.power import Fuse, PowerCut
 
+from econe.domain.engine_ports import EngineRefused
 from econe.domain.images import ImageState as S
-from econe.domain.ports import EngineRefused
 
 MakeSite = Callable[[], ClusterSite]
 

@@ -10,9 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.support.power import Fuse, PowerCut
 from tests.support.site import Site
 
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused, Phase
 from econe.domain.faults import WrongState
 from econe.domain.instances import TRANSITIONS, InstanceState
-from econe.domain.ports import EngineBusy, EngineLost, EngineRefused, Phase
 
 S = InstanceState
 

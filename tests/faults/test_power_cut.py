@@ -14,8 +14,8 @@ from tests.faults.conftest import MakeSite
 from tests.support.power import Fuse, PowerCut
 from tests.support.site import ACCOUNT, Site
 
+from econe.domain.engine_ports import EngineRefused, Phase
 from econe.domain.instances import InstanceState as S
-from econe.domain.ports import EngineRefused, Phase
 
 
 def nothing(site: Site) -> None:

@@ -17,7 +17,7 @@ from econe.actions.keymaker import OpenSshKeys
 from econe.actions.registry import HANDLERS
 from econe.app import utc_now
 from econe.domain import happenings
-from econe.domain.ports import Phase, Seen
+from econe.domain.engine_ports import Phase, Seen
 from econe.wire import model
 
 SERVICE = model.load()

@@ -10,9 +10,9 @@ import pytest
 from tests.support.cluster_site import ADA, BOB, EXTRA, MAIN, ClusterSite, person
 
 from econe.domain.accounts import AccessKey, Limits
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused, Phase, SeenNic
 from econe.domain.hidden import Hidden
 from econe.domain.instances import InstanceState as S
-from econe.domain.ports import EngineBusy, EngineLost, EngineRefused, Phase, SeenNic
 from econe.domain.queries import Query
 from econe.domain.reasons import Reason
 from econe.domain.sizes import Size

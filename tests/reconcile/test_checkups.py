@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from tests.support.site import Site
 
+from econe.domain.engine_ports import EngineBusy
 from econe.domain.health import Check, Outcome, Pulse
 from econe.domain.instances import InstanceState as S
-from econe.domain.ports import EngineBusy
 
 WELL = Outcome(Check.PASSED)
 

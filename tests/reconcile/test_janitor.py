@@ -6,9 +6,10 @@ from dataclasses import replace
 from tests.support.machines import machine
 from tests.support.site import ACCOUNT, IMAGE, LOCATION, Site
 
+from econe.domain.engine_ports import EngineBusy
 from econe.domain.images import DiskFormat, ImageState
 from econe.domain.instances import InstanceState as S
-from econe.domain.ports import Answered, EngineBusy
+from econe.domain.ports import Answered
 from econe.domain.queries import Query
 from econe.reconcile.janitor import Janitor
 

@@ -10,9 +10,9 @@ import pytest
 from tests.support.cluster_site import ADA, BOB, ClusterSite, person
 from tests.support.site import IMAGE
 
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused, SeenImage
 from econe.domain.images import DiskFormat
 from econe.domain.images import ImageState as S
-from econe.domain.ports import EngineBusy, EngineLost, EngineRefused, SeenImage
 from econe.reconcile.janitor import Janitor
 from econe.reconcile.pictures import Move, plan
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from econe.domain.engine_ports import Capabilities, Phase, Seen
 from econe.domain.instances import TRANSITIONS, Event, Instance, InstanceState
-from econe.domain.ports import Capabilities, Phase, Seen
 from econe.reconcile.plan import TABLE, Memory, Move, Rules, plan, retry_after_s
 from econe.settings import Work
 

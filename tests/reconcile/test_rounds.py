@@ -8,8 +8,9 @@ import pytest
 from tests.support.machines import machine
 from tests.support.site import Site
 
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused, Phase
 from econe.domain.instances import InstanceState as S
-from econe.domain.ports import EngineBusy, EngineLost, EngineRefused, Phase, StoreBusy
+from econe.domain.ports import StoreBusy
 
 
 class Calls:

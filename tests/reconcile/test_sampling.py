@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from tests.support.site import ACCOUNT, Site
 
+from econe.domain.engine_ports import EngineBusy
 from econe.domain.instances import InstanceState as S
 from econe.domain.instances import Monitoring
 from econe.domain.monitoring import set_monitoring
-from econe.domain.ports import EngineBusy, StoreBroken
+from econe.domain.ports import StoreBroken
 from econe.domain.samples import Reading
 from econe.engines.simulator import Simulator
 from econe.store.samples import FileSamples

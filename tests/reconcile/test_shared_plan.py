@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from tests.reconcile.test_plan import EVENT_OF, NOW, row
 
+from econe.domain.engine_ports import Capabilities, Phase, Seen, SeenNic
 from econe.domain.instances import TRANSITIONS, Event, InstanceState
-from econe.domain.ports import Capabilities, Phase, Seen, SeenNic
 from econe.reconcile.plan import NO_MEMORY, Memory, Move, Rules
 from econe.reconcile.shared_plan import TABLE, plan
 from econe.settings import Work

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tests.support.site import ACCOUNT, Site
 
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused, Phase
 from econe.domain.instances import InstanceState as S
-from econe.domain.ports import EngineBusy, EngineLost, EngineRefused, Phase
 from econe.engines.simulator.shared import SharedSimulator
 
 

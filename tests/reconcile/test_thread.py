@@ -9,8 +9,9 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.site import Site
 
+from econe.domain.engine_ports import EngineBusy
 from econe.domain.instances import InstanceState as S
-from econe.domain.ports import EngineBusy, StoreBusy
+from econe.domain.ports import StoreBusy
 from econe.engines.simulator.world import utc_now
 from econe.settings import Work
 

@@ -9,13 +9,7 @@ from typing import Any
 from tests.support.site import IMAGE, Site
 
 from econe.domain.accounts import Account
-from econe.domain.gallery import Gallery, Registration
-from econe.domain.hidden import Hidden
-from econe.domain.images import Content, DiskFormat, Image, ImageState
-from econe.domain.instances import InstanceState
-from econe.domain.launch import LaunchOrder
-from econe.domain.ports import (
-    Known,
+from econe.domain.engine_ports import (
     OfferedNetwork,
     Person,
     Phase,
@@ -24,6 +18,12 @@ from econe.domain.ports import (
     SeenNic,
     Stranger,
 )
+from econe.domain.gallery import Gallery, Registration
+from econe.domain.hidden import Hidden
+from econe.domain.images import Content, DiskFormat, Image, ImageState
+from econe.domain.instances import InstanceState
+from econe.domain.launch import LaunchOrder
+from econe.domain.ports import Known
 from econe.domain.queries import Query
 from econe.engines.simulator.shared import SharedSimulator
 from econe.engines.simulator.world import World

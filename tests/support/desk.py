@@ -17,11 +17,12 @@ from econe.domain import happenings
 from econe.domain.accounts import Account
 from econe.domain.cloud import Cloud
 from econe.domain.default_network import ensure_default_network
+from econe.domain.engine_ports import Capabilities, Phase, Seen
 from econe.domain.health import Check, Outcome
 from econe.domain.hidden import Hidden
 from econe.domain.images import Content, DiskFormat
 from econe.domain.instances import Instance
-from econe.domain.ports import Capabilities, Phase, Picture, Seen, Store
+from econe.domain.ports import Picture, Store
 from econe.domain.queries import Key
 from econe.front.faults import tell
 from econe.store import open_store

@@ -1,7 +1,7 @@
 """Specs of machines and networks, for tests that have no rows."""
 
+from econe.domain.engine_ports import DiskSpec, MachineSpec, NetworkSpec, NicSpec
 from econe.domain.images import DiskFormat
-from econe.domain.ports import DiskSpec, MachineSpec, NetworkSpec, NicSpec
 
 NETWORK = NetworkSpec(
     vpc_id="vpc-00000001",

@@ -7,10 +7,11 @@ from typing import Any, Final
 from econe.actions.context import Context
 from econe.actions.registry import action
 from econe.domain.cloud import Cloud
+from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.domain.faults import Noun, Unavailable, Unsupported, WrongState
 from econe.domain.fleet import find_instances
 from econe.domain.instances import InstanceState
-from econe.domain.ports import EngineBusy, EngineRefused, Picture
+from econe.domain.ports import Picture
 
 QUALITY: Final = 85
 """At which text on a console is sharp; about 40 KB for a text screen."""

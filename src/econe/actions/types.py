@@ -7,9 +7,9 @@ from econe.actions.filters import NOTHING, Table, read_filters
 from econe.actions.listing import answer
 from econe.actions.pages import read_page
 from econe.actions.registry import action
+from econe.domain.engine_ports import Capabilities
 from econe.domain.faults import NotFound, Noun
 from econe.domain.places import zone_id
-from econe.domain.ports import Capabilities
 from econe.domain.sizes import Size, sizes_of
 
 TYPE_FILTERS: Final = Table(

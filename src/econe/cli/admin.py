@@ -21,11 +21,12 @@ from econe.cli.admin_text import moment, table
 from econe.configuration import SettingsError, load
 from econe.domain import account_book
 from econe.domain.accounts import AccessKey, Account
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused
 from econe.domain.faults import Fault, Malformed, Noun
 from econe.domain.ids import read_id
 from econe.domain.images import Image, ImageState
 from econe.domain.instances import Instance, InstanceState
-from econe.domain.ports import EngineBusy, EngineLost, EngineRefused, StoreUnusable, Transaction
+from econe.domain.ports import StoreUnusable, Transaction
 from econe.domain.queries import Criterion, Query
 from econe.hostroutes import host_networks
 from econe.settings import Settings

@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from econe.domain.engine_networks import AccountNetwork, find_engine_network, make_engine_network
+from econe.domain.engine_ports import SeenNic
 from econe.domain.instances import Instance
 from econe.domain.networks import NetworkInterface
-from econe.domain.ports import SeenNic, Transaction
+from econe.domain.ports import Transaction
 from econe.domain.queries import Criterion, Query
 
 

@@ -10,13 +10,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from econe.domain.engine_ports import Capabilities
 from econe.domain.faults import Conflict, Invalid, NotFound, Noun, Unsupported, WrongState
 from econe.domain.fleet import find_instances
 from econe.domain.hidden import Hidden
 from econe.domain.ids import read_id
 from econe.domain.instances import Instance, InstanceState, MetadataOptions
 from econe.domain.launch import MOST_USER_DATA, SHUTDOWN_BEHAVIORS, check_hop_limit
-from econe.domain.ports import Capabilities, Transaction
+from econe.domain.ports import Transaction
 from econe.domain.sizes import Size, sizes_of
 
 LASTING: Final = (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED)

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 
 from econe.domain.attributes import InstanceBook
 from econe.domain.capacity import Capacity
+from econe.domain.engine_ports import ANY_ENGINE, Capabilities
 from econe.domain.fleet import Fleet
 from econe.domain.gallery import Gallery
 from econe.domain.hidden import Hidden
 from econe.domain.image_book import ImageBook
 from econe.domain.keyring import Keyring
-from econe.domain.ports import ANY_ENGINE, Capabilities, Consoles, KeyMaker, Screens
+from econe.domain.ports import Consoles, KeyMaker, Screens
 from econe.domain.sizes import CATALOGUE, Size
 from econe.domain.template_book import TemplateBook
 

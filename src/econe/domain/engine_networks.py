@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from econe.domain.engine_ports import OfferedNetwork
 from econe.domain.instances import InstanceState
 from econe.domain.networks import SecurityGroup, Subnet, Vpc
-from econe.domain.ports import OfferedNetwork, Transaction
+from econe.domain.ports import Transaction
 from econe.domain.queries import Criterion, Query, literally
 
 LIVE = tuple(state for state in InstanceState if state is not InstanceState.TERMINATED)

@@ -14,12 +14,13 @@ from econe.domain import launch as rules
 from econe.domain.capacity import Capacity
 from econe.domain.default_network import ensure_default_network
 from econe.domain.engine_networks import AccountNetwork
+from econe.domain.engine_ports import ANY_ENGINE, Capabilities
 from econe.domain.faults import Forbidden, Invalid, NotFound, Noun, Unsupported, WrongState
 from econe.domain.ids import read_id
 from econe.domain.instances import Event, Instance, InstanceState, advance
 from econe.domain.launch import LaunchOrder, NetworkOrder, Plan
 from econe.domain.limits import room_for_instances
-from econe.domain.ports import ANY_ENGINE, Capabilities, Transaction
+from econe.domain.ports import Transaction
 from econe.domain.reasons import Reason
 from econe.domain.sizes import Size, sizes_of
 

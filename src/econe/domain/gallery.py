@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
+from econe.domain.engine_ports import Capabilities
 from econe.domain.faults import (
     Duplicate,
     Forbidden,
@@ -19,7 +20,7 @@ from econe.domain.faults import (
 from econe.domain.ids import read_id
 from econe.domain.images import Content, Image, ImageState, Placing, Protection
 from econe.domain.limits import check_room_for_image
-from econe.domain.ports import Capabilities, Transaction
+from econe.domain.ports import Transaction
 from econe.domain.queries import Criterion, Query, literally
 from econe.domain.tagging import check_tags
 

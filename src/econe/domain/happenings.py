@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from econe.domain.addresses import match_interfaces
+from econe.domain.engine_ports import Seen
 from econe.domain.health import Check, Outcome
 from econe.domain.instances import (
     CHANGING,
@@ -21,7 +22,7 @@ from econe.domain.instances import (
     Monitoring,
     advance,
 )
-from econe.domain.ports import Seen, Transaction
+from econe.domain.ports import Transaction
 from econe.domain.reasons import Reason
 from econe.domain.volumes import Volume, VolumeState
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from econe.domain.engine_ports import Capabilities
 from econe.domain.faults import (
     Forbidden,
     Invalid,
@@ -21,7 +22,7 @@ from econe.domain.faults import (
 from econe.domain.gallery import check_description, check_is_ours, own_image
 from econe.domain.ids import read_id
 from econe.domain.images import Image, ImageState, Protection
-from econe.domain.ports import Capabilities, Transaction
+from econe.domain.ports import Transaction
 
 EVERYBODY: Final = "all"
 """The one group that EC2 shares images with."""

@@ -11,10 +11,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
+from econe.domain.engine_ports import SeenImage
 from econe.domain.gallery import HOLDING_NAMES
 from econe.domain.images import Image, ImageState
 from econe.domain.instances import InstanceState
-from econe.domain.ports import SeenImage, Transaction
+from econe.domain.ports import Transaction
 from econe.domain.queries import Criterion, Query, literally
 from econe.domain.reasons import Reason
 from econe.domain.tagging import usable_tags

@@ -14,6 +14,7 @@ from typing import Final
 
 from econe.domain.default_network import addresses_of, find_default_network
 from econe.domain.engine_networks import AccountNetwork, find_subnets_network
+from econe.domain.engine_ports import Capabilities
 from econe.domain.faults import (
     Conflict,
     Duplicate,
@@ -33,7 +34,7 @@ from econe.domain.instances import Instance, MetadataOptions, Monitoring
 from econe.domain.keypairs import KeyPair
 from econe.domain.keyring import key_pair_named
 from econe.domain.networks import NetworkInterface
-from econe.domain.ports import Capabilities, Transaction
+from econe.domain.ports import Transaction
 from econe.domain.queries import Criterion, Query
 from econe.domain.sizes import Size
 from econe.domain.tagging import check_tags

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from econe.domain.engine_ports import Capabilities
 from econe.domain.faults import Noun, Unsupported, WrongState
 from econe.domain.fleet import find_instances
 from econe.domain.instances import Instance, InstanceState, Monitoring
-from econe.domain.ports import Capabilities, Transaction
+from econe.domain.ports import Transaction
 
 _ENDED: Final = (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED)
 

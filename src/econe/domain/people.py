@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from econe.domain.accounts import AccessKey, Account, number_of
-from econe.domain.ports import Person, Transaction
+from econe.domain.engine_ports import Person
+from econe.domain.ports import Transaction
 
 
 @dataclass(frozen=True, slots=True)

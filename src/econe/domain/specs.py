@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
+from econe.domain.engine_ports import DiskSpec, MachineSpec, NetworkSpec, NicSpec, Subject
 from econe.domain.faults import Broken, Noun
 from econe.domain.images import DiskFormat, Image
 from econe.domain.instances import Instance
 from econe.domain.networks import NetworkInterface, Subnet, Vpc
 from econe.domain.places import hostname
-from econe.domain.ports import DiskSpec, MachineSpec, NetworkSpec, NicSpec, Subject, Transaction
+from econe.domain.ports import Transaction
 from econe.domain.sizes import Size, sizes_of
 from econe.domain.volumes import Volume
 

@@ -8,11 +8,12 @@ from typing import Final
 from econe.domain.addresses import match_interfaces, network_of_nic, tellable
 from econe.domain.default_network import find_default_network
 from econe.domain.engine_networks import AccountNetwork
+from econe.domain.engine_ports import Capabilities, Phase, Stranger
 from econe.domain.happenings import server_reason
 from econe.domain.images import Image
 from econe.domain.instances import Instance, InstanceState, MetadataOptions
 from econe.domain.launch import NO_METADATA
-from econe.domain.ports import Capabilities, Phase, Stranger, Transaction
+from econe.domain.ports import Transaction
 from econe.domain.queries import Query
 from econe.domain.reasons import Reason
 from econe.domain.tagging import usable_tags

@@ -23,8 +23,7 @@ from typing import Final, TypeVar
 
 from econe.domain import people as enrolment
 from econe.domain.engine_networks import match_networks, see_something_else
-from econe.domain.networks import Vpc
-from econe.domain.ports import (
+from econe.domain.engine_ports import (
     Engine,
     EngineBusy,
     EngineLost,
@@ -32,10 +31,10 @@ from econe.domain.ports import (
     Estate,
     OfferedNetwork,
     Person,
-    Store,
-    StoreBusy,
     Stranger,
 )
+from econe.domain.networks import Vpc
+from econe.domain.ports import Store, StoreBusy
 from econe.domain.queries import Query
 from econe.domain.sizes import Size
 from econe.domain.strangers import Place, adopt_strangers

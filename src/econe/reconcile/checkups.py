@@ -13,9 +13,10 @@ from threading import Lock
 from typing import Final
 
 from econe.domain import happenings, specs
+from econe.domain.engine_ports import Engine, EngineBusy, EngineLost, Subject, Vitals
 from econe.domain.health import Check, Outcome, Patience, Pulse, judge
 from econe.domain.instances import Instance, InstanceState
-from econe.domain.ports import Engine, EngineBusy, EngineLost, Store, Subject, Vitals
+from econe.domain.ports import Store
 from econe.settings import Work
 
 log = logging.getLogger(__name__)

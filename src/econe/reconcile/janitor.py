@@ -10,8 +10,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from econe.domain.engine_ports import Engine
 from econe.domain.images import DiskFormat, Image, ImageState
-from econe.domain.ports import Engine, Store, Transaction, Vault
+from econe.domain.ports import Store, Transaction, Vault
 from econe.domain.queries import Query
 from econe.settings import Work
 

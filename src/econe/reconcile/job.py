@@ -12,10 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from econe.domain import happenings, specs
-from econe.domain.faults import Fault
-from econe.domain.instances import Instance, Intent
-from econe.domain.ports import (
-    Clock,
+from econe.domain.engine_ports import (
     Engine,
     EngineBusy,
     EngineLost,
@@ -24,10 +21,10 @@ from econe.domain.ports import (
     NetworkSpec,
     NicSpec,
     Seen,
-    Store,
-    StoreBusy,
-    Transaction,
 )
+from econe.domain.faults import Fault
+from econe.domain.instances import Instance, Intent
+from econe.domain.ports import Clock, Store, StoreBusy, Transaction
 from econe.domain.reasons import Reason
 from econe.domain.sizes import Size
 from econe.reconcile import shared_plan

@@ -18,18 +18,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
+from econe.domain.engine_ports import Engine, EngineBusy, EngineLost, Seen
 from econe.domain.instances import Instance, InstanceState
-from econe.domain.ports import (
-    Clock,
-    Engine,
-    EngineBusy,
-    EngineLost,
-    Samples,
-    Seen,
-    Store,
-    StoreBusy,
-    Vault,
-)
+from econe.domain.ports import Clock, Samples, Store, StoreBusy, Vault
 from econe.domain.sizes import Size
 from econe.reconcile.census import Census
 from econe.reconcile.checkups import Checkups

@@ -19,20 +19,17 @@ from functools import partial
 from typing import Final
 
 from econe.domain import image_happenings as happenings
-from econe.domain.happenings import reason_of
-from econe.domain.images import Image, ImageState
-from econe.domain.ports import (
+from econe.domain.engine_ports import (
     EngineBusy,
     EngineLost,
     EngineRefused,
     Images,
     ImageSpec,
     SeenImage,
-    Store,
-    StoreBusy,
-    Transaction,
-    Vault,
 )
+from econe.domain.happenings import reason_of
+from econe.domain.images import Image, ImageState
+from econe.domain.ports import Store, StoreBusy, Transaction, Vault
 from econe.domain.queries import Key, Query
 from econe.reconcile.plan import retry_after_s
 from econe.settings import Work

@@ -22,8 +22,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from econe.domain.engine_ports import Capabilities, Phase, Seen
 from econe.domain.instances import Instance, InstanceState
-from econe.domain.ports import Capabilities, Phase, Seen
 from econe.settings import Work
 
 

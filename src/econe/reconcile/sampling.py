@@ -12,16 +12,9 @@ from threading import Lock
 from typing import Final
 
 from econe.domain import happenings, specs
+from econe.domain.engine_ports import EngineBusy, EngineLost, Meters, Subject
 from econe.domain.instances import CHANGING, Instance, InstanceState
-from econe.domain.ports import (
-    EngineBusy,
-    EngineLost,
-    Meters,
-    Samples,
-    Store,
-    StoreBroken,
-    Subject,
-)
+from econe.domain.ports import Samples, Store, StoreBroken
 from econe.domain.samples import Reading
 from econe.settings import Work
 

@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import Final
 
 from econe.domain.addresses import tellable
+from econe.domain.engine_ports import Phase, Seen
 from econe.domain.instances import Instance, InstanceState
-from econe.domain.ports import Phase, Seen
 from econe.reconcile.plan import NO_MEMORY, Case, Entry, Memory, Move, Plan, Rules, halt
 
 

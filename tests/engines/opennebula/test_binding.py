@@ -3,8 +3,9 @@
 import pytest
 from tests.engines.opennebula.vm_xml import vm
 
+from econe.domain.engine_ports import EngineRefused
 from econe.domain.hidden import Hidden
-from econe.domain.ports import EngineRefused, Known
+from econe.domain.ports import Known
 from econe.engines.opennebula.binding import Binding, bind, uid_of
 from econe.engines.opennebula.marks import Marks
 from econe.engines.opennebula.vms import Vm

@@ -8,8 +8,8 @@ from tests.contract.opennebula import OpennebulaStand
 from tests.support.eventually import eventually
 from tests.support.oned.machine import Lcm
 
+from econe.domain.engine_ports import Engine, MachineSpec, Phase, Subject, Vitals
 from econe.domain.health import Pulse
-from econe.domain.ports import Engine, MachineSpec, Phase, Subject, Vitals
 
 
 @pytest.fixture

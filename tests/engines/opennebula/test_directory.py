@@ -12,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
+from econe.domain.engine_ports import EngineBusy, EngineLost
 from econe.domain.hidden import Hidden
-from econe.domain.ports import EngineBusy, EngineLost
 from econe.engines.opennebula.directory import Directory
 from econe.engines.opennebula.errors import Failure, judge
 from econe.engines.opennebula.rpc import OnedChoked

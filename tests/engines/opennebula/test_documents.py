@@ -11,8 +11,8 @@ from tests.support.oned import Oned as StandIn
 from tests.support.oned import prepared_world
 from tests.support.oned_recordings import exchanges
 
+from econe.domain.engine_ports import EngineBusy, Phase, Seen
 from econe.domain.hidden import Hidden
-from econe.domain.ports import EngineBusy, Phase, Seen
 from econe.engines.opennebula.directory import read_users
 from econe.engines.opennebula.documents import (
     Attributes,

@@ -5,7 +5,7 @@ import re
 import pytest
 from tests.support.oned_recordings import exchanges
 
-from econe.domain.ports import EngineBusy, EngineLost, EngineRefused
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused
 from econe.engines.opennebula.errors import (
     BY_CODE,
     RULES,

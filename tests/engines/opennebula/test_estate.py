@@ -16,7 +16,7 @@ from tests.support.oned.objects import User
 from tests.support.oned.prepared import M1_SMALL
 
 from econe.domain.accounts import Limits, number_of
-from econe.domain.ports import EngineBusy, OfferedNetwork, Person, Phase, Seen, Stranger
+from econe.domain.engine_ports import EngineBusy, OfferedNetwork, Person, Phase, Seen, Stranger
 from econe.domain.sizes import Size
 from econe.engines.opennebula.estate import OpennebulaEstate, key_pairs_of
 

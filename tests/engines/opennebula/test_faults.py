@@ -20,7 +20,7 @@ from tests.support.oned.faults import (
     Truncated,
 )
 
-from econe.domain.ports import Engine, EngineBusy, EngineLost, MachineSpec, Phase
+from econe.domain.engine_ports import Engine, EngineBusy, EngineLost, MachineSpec, Phase
 
 OFF = {Phase.DEFINED, Phase.HALTED}
 MOST_TRIES = 200

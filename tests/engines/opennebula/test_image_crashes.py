@@ -9,8 +9,8 @@ import pytest
 from tests.engines.opennebula.image_rig import DISK, Rig, rig, rigged
 from tests.support.oned.faults import Drop, Status, Truncated
 
+from econe.domain.engine_ports import EngineBusy, EngineLost
 from econe.domain.images import ImageState
-from econe.domain.ports import EngineBusy, EngineLost
 from econe.engines.opennebula.image_documents import OnedImage
 
 __all__ = ["rig"]

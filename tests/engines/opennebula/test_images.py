@@ -13,8 +13,8 @@ from tests.support.oned.images import ImageState as Oneds
 from tests.support.oned.rights import Op
 
 from econe.domain.accounts import number_of
+from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.domain.images import DiskFormat, ImageState, Placing
-from econe.domain.ports import EngineBusy, EngineRefused
 from econe.engines.opennebula.image_documents import names_for
 
 __all__ = ["rig"]

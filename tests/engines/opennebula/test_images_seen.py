@@ -11,8 +11,8 @@ from tests.support.oned.objects import Lock
 from tests.support.oned.templates import Template
 
 from econe.domain.accounts import number_of
+from econe.domain.engine_ports import EngineBusy, EngineLost
 from econe.domain.images import ImageState
-from econe.domain.ports import EngineBusy, EngineLost
 
 __all__ = ["rig"]
 

@@ -10,8 +10,8 @@ import pytest
 from lxml import etree
 from tests.support.machines import NETWORK, machine
 
+from econe.domain.engine_ports import MachineSpec
 from econe.domain.hidden import Hidden
-from econe.domain.ports import MachineSpec
 from econe.engines.opennebula import launching
 from econe.engines.opennebula.context import context_of, host_name, start_script
 from econe.engines.opennebula.documents import Attributes, read_attributes

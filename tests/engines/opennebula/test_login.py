@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from econe.domain.engine_ports import EngineRefused
 from econe.domain.hidden import Hidden
-from econe.domain.ports import EngineRefused
 from econe.engines.opennebula.login import (
     Delegation,
     Scheme,

@@ -13,15 +13,15 @@ from tests.support.oned.machine import Lcm, State
 from tests.support.oned.machine import Machine as OnedMachine
 
 from econe.domain.accounts import number_of
-from econe.domain.ports import (
+from econe.domain.engine_ports import (
     Engine,
     EngineBusy,
     EngineLost,
     EngineRefused,
-    Known,
     MachineSpec,
     Phase,
 )
+from econe.domain.ports import Known
 
 
 @pytest.fixture

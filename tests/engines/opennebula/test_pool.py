@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from tests.engines.opennebula.vm_xml import vm_xml
 
+from econe.domain.engine_ports import EngineBusy
 from econe.domain.hidden import Hidden
-from econe.domain.ports import EngineBusy
 from econe.engines.opennebula.errors import Failure, judge
 from econe.engines.opennebula.pool import MOST_STEPS_BACK, Pool
 from econe.engines.opennebula.rpc import OnedChoked, OnedFault

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.engines.opennebula.loopback import Loopback, Peer, until_closed
 from tests.support.oned_recordings import exchanges
 
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused
 from econe.domain.hidden import Hidden
-from econe.domain.ports import EngineBusy, EngineLost, EngineRefused
 from econe.engines.opennebula.errors import Failure, OnedBusy, OnedError, OnedLost, OnedRefused
 from econe.engines.opennebula.login import Scheme, find_delegation
 from econe.engines.opennebula.rpc import Oned, OnedChoked, OnedFault, read_answer, write_call

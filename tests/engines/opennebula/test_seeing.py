@@ -3,7 +3,7 @@
 import pytest
 from tests.engines.opennebula.vm_xml import vm
 
-from econe.domain.ports import Phase, SeenNic
+from econe.domain.engine_ports import Phase, SeenNic
 from econe.engines.opennebula.consoles import VncConsoles, screen_of
 from econe.engines.opennebula.seeing import Sight
 from econe.engines.opennebula.states import LCM_STATES, VM_STATES, Standing, standing

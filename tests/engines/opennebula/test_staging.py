@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from econe.domain.engine_ports import EngineBusy, EngineRefused, ImageSpec
 from econe.domain.hidden import Hidden
 from econe.domain.images import DiskFormat
-from econe.domain.ports import EngineBusy, EngineRefused, ImageSpec
 from econe.engines.opennebula import copying, upload_way
 from econe.engines.opennebula.staging import FORGOTTEN_S, Staging
 from econe.engines.opennebula.upload_way import Way, is_here, way_of

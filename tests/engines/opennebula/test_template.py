@@ -7,8 +7,8 @@ from lxml import etree
 from tests.support.oned import Oned as StandIn
 from tests.support.oned import prepared_world
 
+from econe.domain.engine_ports import EngineRefused
 from econe.domain.hidden import Hidden
-from econe.domain.ports import EngineRefused
 from econe.engines.opennebula.rpc import UNSPEAKABLE, Oned
 from econe.engines.opennebula.template import Expanded, speakable, template_text
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.contract.engines import QemuStand, QemuUserStand
 
-from econe.domain.ports import Engine
+from econe.domain.engine_ports import Engine
 
 ROOT = Path(__file__).parents[3]
 

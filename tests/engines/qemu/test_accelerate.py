@@ -1,6 +1,6 @@
 import pytest
 
-from econe.domain.ports import EngineRefused
+from econe.domain.engine_ports import EngineRefused
 from econe.engines.qemu.accelerate import Accelerator, Device, choose, cpu_flags, look_at_device
 
 OPEN = Device(group=104)

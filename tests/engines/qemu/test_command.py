@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
+from econe.domain.engine_ports import EngineRefused
 from econe.domain.images import DiskFormat
-from econe.domain.ports import EngineRefused
 from econe.engines.qemu.command import Card, Drive, Machine, arguments
 
 UUID = "ec2aaaaa-1111-4222-8333-444444444444"

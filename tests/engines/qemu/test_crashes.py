@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.contract.engines import QemuUserStand
 
-from econe.domain.ports import Phase
+from econe.domain.engine_ports import Phase
 from econe.engines.qemu import processes
 from econe.engines.qemu.place import place_of
 

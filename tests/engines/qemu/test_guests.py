@@ -13,8 +13,8 @@ from tests.contract.engines import QemuStand, QemuUserStand, QemuVpcStand
 from tests.support.eventually import eventually
 from tests.support.guests import GREETING, Guest
 
+from econe.domain.engine_ports import Engine, EngineBusy, EngineRefused, MachineSpec, Phase
 from econe.domain.images import DiskFormat
-from econe.domain.ports import Engine, EngineBusy, EngineRefused, MachineSpec, Phase
 from econe.engines.qemu.vpc_names import tag_of
 from econe.settings import Qemu
 

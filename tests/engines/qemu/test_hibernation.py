@@ -13,7 +13,7 @@ from tests.engines.qemu.test_guests import console, tiny
 from tests.support.eventually import eventually
 from tests.support.guests import GREETING, Guest
 
-from econe.domain.ports import Engine, EngineRefused, MachineSpec, Phase
+from econe.domain.engine_ports import Engine, EngineRefused, MachineSpec, Phase
 from econe.engines.qemu import hibernation
 from econe.engines.qemu.place import Place, place_of
 

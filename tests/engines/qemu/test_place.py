@@ -1,7 +1,7 @@
 import pytest
 from tests.support.machines import machine
 
-from econe.domain.ports import EngineBusy
+from econe.domain.engine_ports import EngineBusy
 from econe.durable import write_whole
 from econe.engines.qemu.place import (
     Place,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.support.eventually import eventually
 
-from econe.domain.ports import EngineBusy, EngineRefused
+from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.engines.qemu import processes
 from econe.engines.qemu.processes import Children, Launch
 

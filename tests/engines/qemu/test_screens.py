@@ -9,7 +9,7 @@ import pytest
 from tests.contract.engines import QemuStand
 from tests.support.eventually import eventually
 
-from econe.domain.ports import Engine, EngineBusy, EngineRefused, MachineSpec
+from econe.domain.engine_ports import Engine, EngineBusy, EngineRefused, MachineSpec
 from econe.engines.qemu.screens import MOST_BYTES, read_picture
 
 PIXELS = bytes(range(24))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from econe.domain.ports import EngineBusy
+from econe.domain.engine_ports import EngineBusy
 from econe.engines.qemu.accelerate import Accelerator
 from econe.engines.qemu.disks import QemuDisks
 from econe.engines.qemu.launcher import Host

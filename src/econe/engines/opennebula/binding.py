@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from econe.domain.accounts import FIRST_NUMBER, number_of
-from econe.domain.ports import EngineRefused, Known
+from econe.domain.engine_ports import EngineRefused
+from econe.domain.ports import Known
 from econe.engines.opennebula.marks import Marks
 from econe.engines.opennebula.states import Standing
 from econe.engines.opennebula.vms import Vm

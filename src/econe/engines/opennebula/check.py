@@ -13,8 +13,8 @@ from typing import Final
 
 from lxml import etree
 
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused
 from econe.domain.hidden import Hidden
-from econe.domain.ports import EngineBusy, EngineLost, EngineRefused
 from econe.domain.sizes import CATALOGUE
 from econe.engines.findings import Finding
 from econe.engines.opennebula.datastores import FOR_IMAGES

@@ -8,8 +8,8 @@ nobody. The monitor's figures are as old as its interval (half a minute and more
 from collections.abc import Mapping
 from typing import Final
 
+from econe.domain.engine_ports import Subject, Vitals
 from econe.domain.health import Pulse
-from econe.domain.ports import Subject, Vitals
 from econe.engines.opennebula.documents import number
 from econe.engines.opennebula.machines import OpennebulaMachines
 from econe.engines.opennebula.pool import Pool

@@ -21,7 +21,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from econe.domain.ports import MachineSpec
+from econe.domain.engine_ports import MachineSpec
 from econe.engines.opennebula.template import Expanded, speakable
 
 LONGEST_LABEL: Final = 63

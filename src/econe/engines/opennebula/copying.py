@@ -10,8 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.domain.images import DiskFormat
-from econe.domain.ports import EngineBusy, EngineRefused
 
 PART: Final = ".part"
 """What is not whole yet ends so."""

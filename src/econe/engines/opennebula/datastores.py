@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from econe.domain.ports import EngineBusy
+from econe.domain.engine_ports import EngineBusy
 from econe.engines.opennebula.documents import number
 from econe.engines.opennebula.xmltree import parse
 

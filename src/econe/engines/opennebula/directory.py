@@ -22,8 +22,9 @@ from typing import Final, TypeVar
 
 from lxml import etree
 
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused
 from econe.domain.hidden import Hidden
-from econe.domain.ports import Clock, EngineBusy, EngineLost, EngineRefused
+from econe.domain.ports import Clock
 from econe.durable import sync_directory, write_whole
 from econe.engines.opennebula.errors import Meaning, meaning_of
 from econe.engines.opennebula.login import (

@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar
 
 from lxml import etree
 
-from econe.domain.ports import EngineBusy
+from econe.domain.engine_ports import EngineBusy
 from econe.engines.opennebula.xmltree import parse
 
 Document = TypeVar("Document")

@@ -6,8 +6,9 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from econe.domain.engine_ports import Capabilities, Register
 from econe.domain.hidden import Hidden
-from econe.domain.ports import Capabilities, Clock, Poke, Register
+from econe.domain.ports import Clock, Poke
 from econe.engines.opennebula.checks import OpennebulaChecks
 from econe.engines.opennebula.consoles import VncConsoles
 from econe.engines.opennebula.directory import Directory

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
 
-from econe.domain.ports import EngineBusy, EngineLost, EngineRefused
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused
 
 
 class Code(IntEnum):

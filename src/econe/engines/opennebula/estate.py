@@ -14,14 +14,8 @@ from typing import Final, Protocol
 from lxml import etree
 
 from econe.domain.accounts import number_of
+from econe.domain.engine_ports import EngineBusy, EngineRefused, OfferedNetwork, Person, Stranger
 from econe.domain.hidden import Hidden
-from econe.domain.ports import (
-    EngineBusy,
-    EngineRefused,
-    OfferedNetwork,
-    Person,
-    Stranger,
-)
 from econe.domain.sizes import Size
 from econe.engines.opennebula.datastores import read_datastores
 from econe.engines.opennebula.directory import User

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from econe.domain.engine_ports import EngineBusy, MachineSpec
 from econe.domain.hidden import Hidden
-from econe.domain.ports import EngineBusy, MachineSpec
 from econe.engines.opennebula import launching
 from econe.engines.opennebula.directory import Directory
 from econe.engines.opennebula.documents import Attributes, read_attributes

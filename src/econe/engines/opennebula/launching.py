@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from econe.domain.ports import DiskSpec, MachineSpec
+from econe.domain.engine_ports import DiskSpec, MachineSpec
 from econe.engines.opennebula.context import context_of
 from econe.engines.opennebula.documents import Attributes
 from econe.engines.opennebula.marks import Marks

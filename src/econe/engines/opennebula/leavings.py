@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from econe.domain.accounts import number_of
-from econe.domain.ports import EngineBusy, EngineRefused
+from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.engines.opennebula import marks
 from econe.engines.opennebula.directory import Directory
 from econe.engines.opennebula.image_documents import OnedImage, read_images

@@ -24,8 +24,8 @@ from typing import Final
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
+from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.domain.hidden import Hidden
-from econe.domain.ports import EngineBusy, EngineRefused
 from econe.engines.opennebula.errors import Meaning, OnedBusy
 from econe.engines.opennebula.rpc import Oned
 

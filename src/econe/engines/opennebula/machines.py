@@ -10,17 +10,16 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from econe.domain.ports import (
-    Clock,
+from econe.domain.engine_ports import (
     EngineBusy,
     EngineLost,
     EngineRefused,
-    Known,
     MachineSpec,
     Register,
     Seen,
     Stranger,
 )
+from econe.domain.ports import Clock, Known
 from econe.engines.opennebula.binding import Binding, bind, is_its_owners, uid_of
 from econe.engines.opennebula.consoles import VncConsoles
 from econe.engines.opennebula.directory import Directory

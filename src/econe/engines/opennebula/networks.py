@@ -2,7 +2,7 @@
 
 import threading
 
-from econe.domain.ports import NetworkSpec, NicSpec
+from econe.domain.engine_ports import NetworkSpec, NicSpec
 
 
 class OpennebulaNetworks:

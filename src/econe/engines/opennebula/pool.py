@@ -16,8 +16,8 @@ from typing import Final, TypeVar
 
 from lxml import etree
 
+from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.domain.hidden import Hidden
-from econe.domain.ports import EngineBusy, EngineRefused
 from econe.engines.opennebula.directory import Directory
 from econe.engines.opennebula.errors import Meaning, meaning_of
 from econe.engines.opennebula.ranges import read_in_ranges

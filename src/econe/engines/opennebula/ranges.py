@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from econe.domain.ports import EngineBusy
+from econe.domain.engine_ports import EngineBusy
 from econe.engines.opennebula.rpc import OnedChoked
 
 T = TypeVar("T")

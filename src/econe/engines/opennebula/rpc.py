@@ -12,8 +12,8 @@ from typing import Final, TypeAlias
 
 from lxml import etree
 
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused
 from econe.domain.hidden import Hidden
-from econe.domain.ports import EngineBusy, EngineLost, EngineRefused
 from econe.engines.opennebula.errors import Failure, judge
 from econe.engines.opennebula.transport import Broken, NotSent, Stale, Transport
 from econe.engines.opennebula.xmltree import parse

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from econe.domain.ports import Phase, Seen
+from econe.domain.engine_ports import Phase, Seen
 from econe.domain.reasons import Reason
 from econe.engines.opennebula.states import Standing
 from econe.engines.opennebula.vms import Vm

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from econe.domain.accounts import number_of
-from econe.domain.ports import Seen, Stranger
+from econe.domain.engine_ports import Seen, Stranger
 from econe.engines.opennebula.documents import number, read_attributes
 from econe.engines.opennebula.vms import Vm
 

@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from econe.domain.ports import EngineRefused
+from econe.domain.engine_ports import EngineRefused
 from econe.engines.opennebula.rpc import UNSPEAKABLE
 
 Vector: TypeAlias = Mapping[str, str]

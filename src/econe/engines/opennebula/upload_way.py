@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from econe.domain.ports import EngineBusy
+from econe.domain.engine_ports import EngineBusy
 from econe.settings import Opennebula
 
 ONED: Final = "oneadmin"

@@ -13,7 +13,7 @@ from typing import Final
 
 from lxml import etree
 
-from econe.domain.ports import SeenNic
+from econe.domain.engine_ports import SeenNic
 from econe.engines.opennebula import marks
 from econe.engines.opennebula.documents import number
 from econe.engines.opennebula.states import Standing, standing, state_name

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from econe.domain.ports import EngineRefused
+from econe.domain.engine_ports import EngineRefused
 
 CPU_FLAGS: Final = frozenset({"vmx", "svm"})
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from econe.domain.ports import EngineRefused
+from econe.domain.engine_ports import EngineRefused
 from econe.engines.findings import Finding
 from econe.engines.qemu import accelerate, network_check, processes
 from econe.settings import Qemu

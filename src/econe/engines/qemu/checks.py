@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from econe.domain.engine_ports import Subject, Vitals
 from econe.domain.health import Pulse
-from econe.domain.ports import Subject, Vitals
 from econe.engines.qemu.monitor import Monitors
 from econe.engines.qemu.nic import Wiring
 from econe.engines.qemu.place import busy_if_the_system_fails, place_of

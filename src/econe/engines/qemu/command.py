@@ -10,8 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from econe.domain.engine_ports import EngineRefused
 from econe.domain.images import DiskFormat
-from econe.domain.ports import EngineRefused
 
 FIRST_NIC_SLOT: Final = 0x3
 FIRST_DISK_SLOT: Final = 0x8

@@ -12,8 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from econe.domain.engine_ports import DiskSpec, EngineBusy, EngineRefused
 from econe.domain.images import DiskFormat
-from econe.domain.ports import DiskSpec, EngineBusy, EngineRefused, Vault
+from econe.domain.ports import Vault
 from econe.durable import sync_directory
 from econe.engines.qemu.command import Drive
 from econe.engines.qemu.place import busy_if_the_system_fails

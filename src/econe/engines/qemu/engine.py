@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from econe.domain.ports import Capabilities, Poke, Vault
+from econe.domain.engine_ports import Capabilities
+from econe.domain.ports import Poke, Vault
 from econe.engines.qemu import accelerate
 from econe.engines.qemu.checks import QemuChecks
 from econe.engines.qemu.consoles import QemuConsoles

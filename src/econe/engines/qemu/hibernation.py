@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from qemu.qmp import QMPClient
 
-from econe.domain.ports import EngineBusy, EngineRefused, MachineSpec
+from econe.domain.engine_ports import EngineBusy, EngineRefused, MachineSpec
 from econe.durable import sync_directory, write_whole
 from econe.engines.qemu.monitor import Monitors
 from econe.engines.qemu.place import Place

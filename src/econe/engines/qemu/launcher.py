@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from econe.domain.ports import EngineRefused, MachineSpec, NicSpec
+from econe.domain.engine_ports import EngineRefused, MachineSpec, NicSpec
 from econe.engines.qemu import command
 from econe.engines.qemu.accelerate import Accelerator
 from econe.engines.qemu.disks import QemuDisks

@@ -24,14 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from econe.domain.ports import (
-    EngineBusy,
-    EngineRefused,
-    MachineSpec,
-    Phase,
-    Poke,
-    Seen,
-)
+from econe.domain.engine_ports import EngineBusy, EngineRefused, MachineSpec, Phase, Seen
+from econe.domain.ports import Poke
 from econe.durable import sync_directory, write_whole
 from econe.engines.qemu import hibernation, processes
 from econe.engines.qemu.disks import QemuDisks

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from econe.domain.ports import Subject
+from econe.domain.engine_ports import Subject
 from econe.domain.samples import Reading
 from econe.engines.qemu.monitor import Monitors
 from econe.engines.qemu.nic import Traffic, Wiring

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 
 from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError, Runstate
 
-from econe.domain.ports import EngineBusy, EngineRefused
+from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.engines.qemu.processes import Process
 from econe.engines.qemu.reboots import Reboots
 

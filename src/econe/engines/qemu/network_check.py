@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from econe.domain.ports import EngineRefused
+from econe.domain.engine_ports import EngineRefused
 from econe.engines.qemu import dnsmasq, netns, netns_links, nft_rules, vpc_names
 from econe.engines.qemu.netns import CommandFailed
 from econe.engines.qemu.network_door import MetadataDoor

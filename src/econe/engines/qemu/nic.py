@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from econe.domain.engine_ports import Networks, NicSpec
 from econe.domain.health import Pulse
-from econe.domain.ports import Networks, NicSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from econe.domain.ports import EngineBusy, NetworkSpec, NicSpec
+from econe.domain.engine_ports import EngineBusy, NetworkSpec, NicSpec
 from econe.durable import write_whole
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from typing import Final
 
 from qemu.qmp import QMPClient
 
-from econe.domain.ports import EngineBusy, EngineRefused, Picture
+from econe.domain.engine_ports import EngineBusy, EngineRefused
+from econe.domain.ports import Picture
 from econe.engines.qemu.monitor import Monitors
 from econe.engines.qemu.place import place_of
 

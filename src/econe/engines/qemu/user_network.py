@@ -32,8 +32,8 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused, NetworkSpec, NicSpec
 from econe.domain.health import Pulse
-from econe.domain.ports import EngineBusy, EngineLost, EngineRefused, NetworkSpec, NicSpec
 from econe.durable import write_whole
 from econe.engines.qemu import user_network_relay
 from econe.engines.qemu.knocking import knock

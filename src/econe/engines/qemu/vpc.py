@@ -22,8 +22,8 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Final, Literal
 
+from econe.domain.engine_ports import EngineLost, EngineRefused, NetworkSpec, NicSpec
 from econe.domain.health import Pulse
-from econe.domain.ports import EngineLost, EngineRefused, NetworkSpec, NicSpec
 from econe.durable import write_whole
 from econe.engines.qemu import arp, netns, netns_links, nft_rules, vpc_host, vpc_names
 from econe.engines.qemu.dnsmasq import Dnsmasq

@@ -20,7 +20,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Final
 
-from econe.domain.ports import EngineBusy, EngineRefused
+from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.engines.qemu import dnsmasq, netns, netns_links, nft_rules, vpc_names
 from econe.engines.qemu.netns_links import Links
 from econe.engines.qemu.vpc_names import VpcNames

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from econe.domain.ports import EngineRefused
+from econe.domain.engine_ports import EngineRefused
 
 HOST_LINKS: Final = "ecn"
 """How the host's end of every VPC of every econe server begins."""

@@ -11,7 +11,7 @@ import socket
 import struct
 from typing import Final
 
-from econe.domain.ports import EngineBusy
+from econe.domain.engine_ports import EngineBusy
 
 # linux/if_tun.h, linux/if.h and linux/sockios.h
 _TUNSETIFF: Final = 0x400454CA

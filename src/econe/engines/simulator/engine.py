@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 
-from econe.domain.ports import (
+from econe.domain.engine_ports import (
     Capabilities,
     EngineBusy,
     EngineRefused,
@@ -17,12 +17,11 @@ from econe.domain.ports import (
     NetworkSpec,
     NicSpec,
     Phase,
-    Picture,
-    Poke,
     Seen,
     Subject,
     Vitals,
 )
+from econe.domain.ports import Picture, Poke
 from econe.domain.samples import Reading
 from econe.engines.simulator.world import World
 

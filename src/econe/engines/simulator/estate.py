@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from econe.domain.ports import Known, OfferedNetwork, Person, Register, Stranger
+from econe.domain.engine_ports import OfferedNetwork, Person, Register, Stranger
+from econe.domain.ports import Known
 from econe.domain.sizes import Size
 from econe.engines.simulator.world import Machine, World
 

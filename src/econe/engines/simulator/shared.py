@@ -5,7 +5,7 @@ import threading
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from econe.domain.ports import (
+from econe.domain.engine_ports import (
     Capabilities,
     EngineBusy,
     EngineRefused,

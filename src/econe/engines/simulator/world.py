@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from econe.domain.engine_ports import DiskSpec, MachineSpec, NicSpec, Phase, SeenNic
 from econe.domain.health import Pulse
-from econe.domain.ports import Clock, DiskSpec, MachineSpec, NicSpec, Phase, Poke, SeenNic
+from econe.domain.ports import Clock, Poke
 from econe.domain.samples import Reading
 from econe.engines.simulator.cluster import Cluster
 from econe.engines.simulator.script import Script
