@@ -51,7 +51,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "run directory": (launcher, "_make_run_directory"),
     "tap": (vpc, "open_tap"),
     "spawn": (processes, "spawn"),
-    "pid": (machines.QemuMachines, "_await_running"),
+    "pid": (machines.QemuMachines, "_await_past"),
     "quit": (machines.QemuMachines, "_quit"),
     "end": (machines.QemuMachines, "_end"),
     "clear": (place.Place, "clear"),
