@@ -79,6 +79,33 @@ def test_the_waiter_for_a_well_instance_ends_with_the_boot_and_not_before(
     helen.ec2.terminate_instances(InstanceIds=[id_])
 
 
+def test_what_a_guest_uses_is_measured_once_it_is_monitored(
+    server: Server, helen: Account, guest: Guest
+):
+    (told,) = helen.ec2.monitor_instances(InstanceIds=[guest.id])["InstanceMonitorings"]
+    assert told["Monitoring"]["State"] == "pending"
+    eventually(lambda: helen.describe(guest.id)["Monitoring"]["State"] == "enabled", within_s=10)
+    before = server.metrics(guest.id)[-1]
+    guest.run("head -c 3000000 /dev/urandom >/boot/written; sync; cat /dev/zero | head -c 9999999")
+
+    def used(what: str) -> float:
+        return server.metrics(guest.id)[-1][what] - before[what]
+
+    # Each by itself: a sample may have been taken between the writing and the sending.
+    eventually(lambda: used("disk_written_bytes") > 3_000_000, within_s=20)
+    eventually(lambda: used("network_out_bytes") > 9_999_999, within_s=20)  # by ssh
+    after = server.metrics(guest.id)[-1]
+    assert after["cpu_s"] > before["cpu_s"]
+    assert after["network_packets_in"] > before["network_packets_in"]
+    text = urlopen(f"{server.url}/metrics", timeout=10).read().decode()
+    assert f'econe_instance_cpu_seconds_total{{instance="{guest.id}"' in text
+    helen.ec2.unmonitor_instances(InstanceIds=[guest.id])
+    eventually(lambda: helen.describe(guest.id)["Monitoring"]["State"] == "disabled", within_s=10)
+
+
+# From here on the guest has lost its way to us: nobody reaches it by ssh any more.
+
+
 def test_a_guest_without_its_address_is_impaired_until_it_has_it_again(
     helen: Account, guest: Guest
 ):
@@ -102,30 +129,6 @@ def test_a_machine_whose_emulator_hangs_is_impaired_in_both_ways(helen: Account,
     finally:
         os.kill(pid, signal.SIGCONT)
     eventually(lambda: status(helen, guest.id) == ("ok", "ok"), within_s=60, every_s=0.5)
-
-
-def test_what_a_guest_uses_is_measured_once_it_is_monitored(
-    server: Server, helen: Account, guest: Guest
-):
-    (told,) = helen.ec2.monitor_instances(InstanceIds=[guest.id])["InstanceMonitorings"]
-    assert told["Monitoring"]["State"] == "pending"
-    eventually(lambda: helen.describe(guest.id)["Monitoring"]["State"] == "enabled", within_s=10)
-    before = server.metrics(guest.id)[-1]
-    guest.run("head -c 3000000 /dev/urandom >/boot/written; sync; cat /dev/zero | head -c 9999999")
-
-    def used(what: str) -> float:
-        return server.metrics(guest.id)[-1][what] - before[what]
-
-    # Each by itself: a sample may have been taken between the writing and the sending.
-    eventually(lambda: used("disk_written_bytes") > 3_000_000, within_s=20)
-    eventually(lambda: used("network_out_bytes") > 9_999_999, within_s=20)  # by ssh
-    after = server.metrics(guest.id)[-1]
-    assert after["cpu_s"] > before["cpu_s"]
-    assert after["network_packets_in"] > before["network_packets_in"]
-    text = urlopen(f"{server.url}/metrics", timeout=10).read().decode()
-    assert f'econe_instance_cpu_seconds_total{{instance="{guest.id}"' in text
-    helen.ec2.unmonitor_instances(InstanceIds=[guest.id])
-    eventually(lambda: helen.describe(guest.id)["Monitoring"]["State"] == "disabled", within_s=10)
 
 
 def test_a_stopped_instance_has_no_screen(helen: Account, guest: Guest):
