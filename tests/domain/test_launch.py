@@ -21,7 +21,8 @@ from econe.domain.faults import (
     Unsupported,
 )
 from econe.domain.instances import InstanceState
-from econe.domain.launch import MOST_USER_DATA, mac_of
+from econe.domain.launch import MOST_USER_DATA
+from econe.domain.launch_rows import mac_of
 from econe.domain.networks import NetworkInterface
 
 

@@ -18,7 +18,8 @@ from econe.domain.engine_ports import ANY_ENGINE, Capabilities
 from econe.domain.faults import Forbidden, Invalid, NotFound, Noun, Unsupported, WrongState
 from econe.domain.ids import read_id
 from econe.domain.instances import Event, Instance, InstanceState, advance
-from econe.domain.launch import LaunchOrder, NetworkOrder, Plan
+from econe.domain.launch import LaunchOrder, NetworkOrder
+from econe.domain.launch_rows import Plan, write_rows
 from econe.domain.limits import room_for_instances
 from econe.domain.ports import Transaction
 from econe.domain.reasons import Reason
@@ -89,7 +90,7 @@ class Fleet:
         )
         count = room_for_instances(tx, account, order, size, self.max_instances)
         count = self.capacity.room_for(tx, size, order.at_least, count, self.zone)
-        return rules.write_rows(tx, plan, count)
+        return write_rows(tx, plan, count)
 
     def _size(self, tx: Transaction, account: str, name: str) -> Size:
         size = sizes_of(tx, account, self.sizes).get(name)
