@@ -1,6 +1,7 @@
 """Attributes of instances. Codes and rules: API reference, ModifyInstanceAttribute."""
 
 import base64
+from typing import Any
 
 import pytest
 from tests.support.desk import Desk
@@ -195,6 +196,48 @@ def test_metadata_options_change_one_by_one(helen: Desk):
     for asked in ({"HttpPutResponseHopLimit": 65}, {"HttpProtocolIpv6": "enabled"}, {}):
         with pytest.raises(Fault):
             helen("ModifyInstanceMetadataOptions", InstanceId=id_, **asked)
+
+
+SECRET = {"Key": "a/b", "Value": "c"}
+"""A tag with a key that the metadata service cannot tell."""
+
+
+def tell_tags(desk: Desk, id_: str) -> dict[str, Any]:
+    return desk("ModifyInstanceMetadataOptions", InstanceId=id_, InstanceMetadataTags="enabled")
+
+
+def test_tags_that_guests_may_read_have_keys_that_guests_can_ask_for(helen: Desk):
+    """User Guide, "View tags for your EC2 instances using instance metadata"."""
+    (id_,) = helen.running()
+    tell_tags(helen, id_)
+    for key in ("a/b", "a b", ".", "..", "_index", "é"):
+        with pytest.raises(Invalid, match="not a valid tag key"):
+            helen("CreateTags", Resources=[id_], Tags=[{"Key": key, "Value": ""}])
+    helen("CreateTags", Resources=[id_], Tags=[{"Key": "a-b_c=d,e.f@g:1", "Value": ""}])
+    helen("CreateTags", Resources=[helen.row(id_).volumes[0].id], Tags=[SECRET])
+
+
+def test_tags_are_not_told_while_one_has_another_key(helen: Desk):
+    (id_,) = helen.running()
+    helen("CreateTags", Resources=[id_], Tags=[SECRET])
+    with pytest.raises(Invalid, match="not a valid tag key"):
+        tell_tags(helen, id_)
+    helen("ModifyInstanceMetadataOptions", InstanceId=id_, HttpTokens="required")
+    helen("DeleteTags", Resources=[id_], Tags=[{"Key": "a/b"}])
+    told = tell_tags(helen, id_)
+    assert told["InstanceMetadataOptions"]["InstanceMetadataTags"] == "enabled"
+
+
+def test_a_launch_with_another_key_fails_where_its_tags_are_told(helen: Desk):
+    def asked(kind: str) -> dict[str, Any]:
+        return {"TagSpecifications": [{"ResourceType": kind, "Tags": [SECRET]}]}
+
+    helen.launch(**asked("instance"))
+    helen("ModifyInstanceMetadataDefaults", InstanceMetadataTags="enabled")
+    desk = helen.again()
+    desk.launch(**asked("volume"))
+    with pytest.raises(Invalid, match="not a valid tag key"):
+        desk.launch(**asked("instance"))
 
 
 def test_an_accounts_defaults_are_what_launches_get_that_say_nothing(helen: Desk):

@@ -191,6 +191,15 @@ def test_what_is_wrong_in_itself_is_refused(helen, data, kind, noun):
         ({"BlockDeviceMappings": [{}]}, ["MissingParameter"]),
         (
             {
+                "MetadataOptions": {"InstanceMetadataTags": "enabled"},
+                "TagSpecifications": [
+                    {"ResourceType": "instance", "Tags": [{"Key": "a/b", "Value": "c"}]}
+                ],
+            },
+            ["InvalidParameterValue"],
+        ),
+        (
+            {
                 "NetworkInterfaces": [{"DeviceIndex": 0}],
                 "SecurityGroups": ["default"],
                 "KeyName": "gone",

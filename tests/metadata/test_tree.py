@@ -5,6 +5,7 @@ import json
 import pytest
 
 from econe.domain.instances import MetadataOptions
+from econe.domain.monitoring import Monitoring
 from econe.metadata import tree
 
 MAC = "/latest/meta-data/network/interfaces/macs/02:00:00:00:00:01"
@@ -25,6 +26,8 @@ def text(facts, path):
         ("block-device-mapping/ami", "/dev/sda1"),
         ("block-device-mapping/root", "/dev/sda1"),
         ("block-device-mapping/ebs1", "sdf"),
+        ("events/maintenance/", "history\nscheduled"),
+        ("events/maintenance/scheduled", "[]"),
         ("hostname", "ip-172-31-0-4.ec2.internal"),
         ("instance-action", "none"),
         ("instance-id", "i-00000001"),
@@ -120,6 +123,7 @@ def test_unknown_versions_are_not_there(facts):
     ("name", "before", "since"),
     [
         ("tags", "2021-01-03", "2021-03-23"),
+        ("events", "2018-03-28", "2018-08-17"),
         ("mac", "2009-04-04", "2011-01-01"),
         ("system", "2021-07-15", "2022-09-24"),
         ("services", "2012-01-12", "2014-02-25"),
@@ -154,9 +158,22 @@ def test_without_a_key_there_are_no_public_keys(facts):
 def test_tags_show_only_when_enabled(facts):
     assert "tags/" not in text(facts(), "/latest/meta-data/").split("\n")
     shown = facts(metadata_options=MetadataOptions(instance_tags="enabled"))
-    assert text(shown, "/latest/meta-data/tags/instance/") == "Name\na/b"
+    assert text(shown, "/latest/meta-data/tags/instance/") == "Name"
     assert text(shown, "/latest/meta-data/tags/instance/Name") == "web one"
-    assert text(shown, "/latest/meta-data/tags/instance/a%2Fb") == "slash"
+
+
+def test_no_tag_is_listed_that_clients_cannot_ask_for(facts):
+    """An older econe took such keys; cloud-init's whole crawl fails with the first of them."""
+    tags = {"a/b": "1", "a b": "2", "..": "3", "_index": "4", "é": "5", "aws:ec2:x": "6"}
+    shown = facts(metadata_options=MetadataOptions(instance_tags="enabled"), tags=tags)
+    assert text(shown, "/latest/meta-data/tags/instance/") == "aws:ec2:x"
+    assert text(shown, "/latest/meta-data/tags/instance/a%2Fb") is None
+
+
+def test_the_guest_learns_whether_it_is_monitored(facts):
+    path = "/latest/dynamic/fws/instance-monitoring"
+    assert text(facts(), path) == "disabled"
+    assert text(facts(monitoring=Monitoring.ENABLED), path) == "enabled"
 
 
 def test_the_identity_document_says_what_drivers_read(facts):

@@ -19,6 +19,7 @@ from econe.domain.instances import Instance, InstanceState, MetadataOptions
 from econe.domain.launch import MOST_USER_DATA, SHUTDOWN_BEHAVIORS, check_hop_limit
 from econe.domain.ports import Transaction
 from econe.domain.sizes import Size, sizes_of
+from econe.domain.tagging import check_tellable
 
 LASTING: Final = (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED)
 """States in which nothing can be changed any more."""
@@ -132,6 +133,8 @@ class InstanceBook:
             )
         options: MetadataOptions = replace(row.metadata_options, **changes)  # type: ignore[arg-type]
         check_hop_limit(options.hop_limit)
+        if options.tells_tags:
+            check_tellable(row.tags)
         return tx.instances.save(replace(row, metadata_options=options))
 
     def _live(self, tx: Transaction, account: str, asked: str) -> Instance:

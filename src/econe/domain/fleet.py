@@ -67,6 +67,7 @@ class Fleet:
         """
         rules.check_counts(order)
         rules.check_options(order)
+        rules.check_told_tags(order)
         rules.check_engine(order, self.can)
         size = self._size(tx, account, order.size or self.default_type)
         image = rules.find_image(tx, account, order.image)

@@ -136,6 +136,11 @@ class MetadataOptions:
     http_endpoint: str = "enabled"
     instance_tags: str = "disabled"
 
+    @property
+    def tells_tags(self) -> bool:
+        """Whether the guest may read the instance's tags."""
+        return self.instance_tags == "enabled"
+
 
 @dataclass(frozen=True, slots=True)
 class Instance:

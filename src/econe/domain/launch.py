@@ -31,7 +31,7 @@ from econe.domain.instances import MetadataOptions
 from econe.domain.keypairs import KeyPair
 from econe.domain.keyring import key_pair_named
 from econe.domain.ports import Transaction
-from econe.domain.tagging import check_tags
+from econe.domain.tagging import check_tags, check_tellable
 
 GIB: Final = 1 << 30
 MOST_USER_DATA: Final = 16384
@@ -278,6 +278,12 @@ def check_options(order: LaunchOrder) -> None:
             )
         check_tags(tags)
     check_disks(order.disks)
+
+
+def check_told_tags(order: LaunchOrder) -> None:
+    """The keys of what guests may read."""
+    if order.metadata_options.tells_tags:
+        check_tellable(order.tags.get("instance", ()))
 
 
 def check_engine(order: LaunchOrder, can: Capabilities) -> None:

@@ -45,6 +45,8 @@ def doubts(fleet: Fleet, tx: Transaction, account: str, order: LaunchOrder) -> l
     if order.size is not None and order.size not in sizes_of(tx, account, fleet.sizes):
         found.append(Invalid(Noun.INSTANCE_TYPE, order.size))
     with noted(found):
+        rules.check_told_tags(order)
+    with noted(found):
         rules.find_key(tx, account, order.key_pair)
     with noted(found):
         if order.image:

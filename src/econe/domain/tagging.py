@@ -1,6 +1,6 @@
 """Tags: rules, and what may bear them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from econe.domain.faults import Invalid, LimitExceeded, Malformed, NotFound, Noun
@@ -11,7 +11,9 @@ from econe.domain.tags import (
     LONGEST_VALUE,
     MOST,
     RESERVED,
+    TELLABLE,
     is_reserved,
+    is_tellable,
     of_users,
 )
 
@@ -68,17 +70,37 @@ def check_key(key: str) -> None:
         )
 
 
+def check_tellable(keys: Iterable[str]) -> None:
+    """Of an instance whose guest may read its tags (User Guide, "View tags for your EC2 instances
+    using instance metadata": else the launch, or the change, fails)."""
+    for key in keys:
+        if not is_tellable(key):
+            raise Invalid(
+                Noun.TAG,
+                key,
+                f"'{key}' is not a valid tag key. Tag keys must match pattern "
+                f"({TELLABLE.pattern}), and must not be a reserved name ('.', '..', '_index')",
+            )
+
+
 def put_tags(tx: Transaction, account: str, asked: Sequence[str], tags: Mapping[str, str]) -> None:
     """The same tags on each resource, or on none where one of them cannot bear them."""
     check_tags(tags)
     targets = [_owned(tx, account, text) for text in dict.fromkeys(asked)]
-    for _, row_id in targets:
+    for noun, row_id in targets:
+        if noun is Noun.INSTANCE and _tells(tx, row_id):
+            check_tellable(tags)
         if len(of_users(tx.tags.of(row_id)).keys() | tags.keys()) > MOST:
             raise LimitExceeded(
                 Noun.TAG, row_id, f"The resource '{row_id}' would have more than {MOST} tags."
             )
     for noun, row_id in targets:
         tx.tags.put(account, row_id, noun.value, tags)
+
+
+def _tells(tx: Transaction, instance_id: str) -> bool:
+    row = tx.instances.get(instance_id)
+    return row is not None and row.metadata_options.tells_tags
 
 
 def drop_tags(

@@ -1,7 +1,9 @@
 """Tags, and the kinds of thing that bear them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 RESERVED = "aws:"
 """What keys of the cloud's own tags begin with; users neither set nor remove such, and they do not
@@ -9,6 +11,11 @@ count towards MOST (User Guide, "Tag restrictions")."""
 MOST = 50
 LONGEST_KEY = 128
 LONGEST_VALUE = 256
+
+TELLABLE: Final = re.compile(r"[0-9a-zA-Z\-_+=,.@:]{1,255}")
+"""Keys that the metadata service can tell, where each is a name in a path (User Guide, "View tags
+for your EC2 instances using instance metadata")."""
+_OF_PATHS: Final = (".", "..", "_index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +35,7 @@ def is_reserved(key: str) -> bool:
 def of_users(tags: Mapping[str, str]) -> dict[str, str]:
     """Those that are not the cloud's own."""
     return {key: value for key, value in tags.items() if not is_reserved(key)}
+
+
+def is_tellable(key: str) -> bool:
+    return TELLABLE.fullmatch(key) is not None and key not in _OF_PATHS

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from econe.domain.instances import Instance
 from econe.domain.networks import NetworkInterface
 from econe.domain.places import private_dns_name, zone_id
+from econe.domain.tags import is_tellable
 
 VERSIONS: Final = (
     "2009-04-04", "2011-01-01", "2011-05-01", "2012-01-12", "2014-02-25", "2014-11-05",
@@ -29,6 +30,7 @@ VERSIONS: Final = (
 LATEST: Final = "latest"
 
 SINCE: Final = {
+    "events": "2018-08-17",
     "instance-life-cycle": "2019-10-01",
     "mac": "2011-01-01",
     "network": "2011-01-01",
@@ -86,13 +88,21 @@ def answer(facts: Facts, path: str) -> Answer | None:
 def _roots(facts: Facts, version: str) -> dict[str, Callable[[], Node]]:
     """What is directly below a version; each grows only when it is asked for."""
     roots: dict[str, Callable[[], Node]] = {
-        "dynamic": lambda: {"instance-identity": {"document": identity_document(facts)}},
+        "dynamic": lambda: _dynamic(facts),
         "meta-data": lambda: _known_since(_meta_data(facts), version, ""),
     }
     user_data = facts.instance.user_data
     if user_data is not None:
         roots["user-data"] = user_data.reveal
     return roots
+
+
+def _dynamic(facts: Facts) -> dict[str, Node]:
+    monitored = "enabled" if facts.instance.monitored else "disabled"
+    return {
+        "fws": _leaves({"instance-monitoring": monitored}),
+        "instance-identity": {"document": identity_document(facts)},
+    }
 
 
 def _at(node: Node, parts: list[str]) -> Answer | None:
@@ -146,6 +156,7 @@ def _meta_data(facts: Facts) -> dict[str, Node]:
         "ami-launch-index": str(instance.launch_index),
         "ami-manifest-path": "(unknown)",
         "block-device-mapping": _block_devices(instance),
+        "events": {"maintenance": _leaves({"history": "[]", "scheduled": "[]"})},
         "hostname": host_name,
         "instance-action": "none",
         "instance-id": instance.id,
@@ -225,10 +236,12 @@ def _public_keys(instance: Instance) -> dict[str, Node] | None:
 
 
 def _tags(instance: Instance) -> dict[str, Node] | None:
-    """EC2 refuses keys with a slash while this is enabled; here they are asked for with %2F."""
-    if instance.metadata_options.instance_tags != "enabled":
+    """Nothing that cannot be asked for: cloud-init takes nothing at all where one name fails. New
+    keys are refused while tags are told; an older econe let them be."""
+    if not instance.metadata_options.tells_tags:
         return None
-    return {"instance": _leaves(dict(sorted(instance.tags.items())))}
+    told = {key: value for key, value in sorted(instance.tags.items()) if is_tellable(key)}
+    return {"instance": _leaves(told)}
 
 
 def _group_names(instance: Instance) -> list[str]:
