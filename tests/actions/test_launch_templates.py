@@ -1,7 +1,7 @@
 import pytest
 from tests.support.desk import refused
 
-from econe.actions.launch_templates import DATA, RUN_ONLY
+from econe.actions.launch_templates import DATA, DATA_SO, RUN_ONLY
 from econe.actions.launching import SO, TAKES
 from econe.domain.faults import (
     Conflict,
@@ -119,7 +119,7 @@ def test_a_template_may_hold_what_a_launch_may_say_and_nothing_else():
 
     taken = {*TAKES.split(), *SO}
     assert {path for path in taken if not has(path)} == RUN_ONLY
-    assert {path.partition(".")[2] for path in DATA.split()} == taken - RUN_ONLY
+    assert {path.partition(".")[2] for path in [*DATA.split(), *DATA_SO]} == taken - RUN_ONLY
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,31 @@ def test_terminating_twice_is_not_an_error(helen):
     assert helen.row(id_).generation == 2
 
 
+def test_a_termination_can_skip_the_guests_part_of_it(helen):
+    (id_,) = helen.running()
+    helen("TerminateInstances", InstanceIds=[id_], SkipOsShutdown=True)
+    assert helen.row(id_).forced
+
+
+@pytest.mark.parametrize("how", ["Force", "SkipOsShutdown"])
+def test_or_be_hurried_while_it_is_under_way(helen, how):
+    (id_,) = helen.running()
+    helen("TerminateInstances", InstanceIds=[id_])
+    assert not helen.row(id_).forced
+    answer = helen("TerminateInstances", InstanceIds=[id_], **{how: True})
+    assert names(answer) == [(id_, "shutting-down", "shutting-down")]
+    row = helen.row(id_)
+    assert (row.forced, row.generation) == (True, 3)
+    helen("TerminateInstances", InstanceIds=[id_], **{how: True})
+    assert helen.row(id_) == row
+
+
+def test_force_alone_leaves_a_running_guest_its_time(helen):
+    (id_,) = helen.running()
+    helen("TerminateInstances", InstanceIds=[id_], Force=True)
+    assert not helen.row(id_).forced
+
+
 def test_one_that_never_started_can_be_terminated(helen):
     (id_,) = helen.launch()
     helen("TerminateInstances", InstanceIds=[id_])

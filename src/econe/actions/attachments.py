@@ -5,7 +5,7 @@ from typing import Any, Final
 from econe.actions import part_views
 from econe.actions.context import Context
 from econe.actions.filters import NO, NOTHING, Table
-from econe.actions.listing import Listing, answer, describe
+from econe.actions.listing import MANAGED, Listing, answer, describe
 from econe.actions.registry import action
 from econe.domain.faults import Noun
 from econe.domain.networks import NetworkInterface
@@ -93,7 +93,7 @@ INTERFACES: Final[Listing[NetworkInterface]] = Listing(
 )
 
 
-@action("DescribeVolumes", takes="VolumeIds Filters MaxResults NextToken")
+@action("DescribeVolumes", takes="VolumeIds Filters MaxResults NextToken", moot=MANAGED)
 def describe_volumes(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     def show(row: Volume) -> dict[str, Any]:
         return part_views.volume(row, ctx.cloud)
@@ -101,7 +101,11 @@ def describe_volumes(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     return answer("Volumes", *describe(ctx, asked, VOLUMES, show))
 
 
-@action("DescribeNetworkInterfaces", takes="NetworkInterfaceIds Filters MaxResults NextToken")
+@action(
+    "DescribeNetworkInterfaces",
+    takes="NetworkInterfaceIds Filters MaxResults NextToken",
+    moot=MANAGED,
+)
 def describe_network_interfaces(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     def show(row: NetworkInterface) -> dict[str, Any]:
         return part_views.interface(row, ctx.cloud)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from econe.actions import views
 from econe.actions.context import Context
-from econe.actions.only import insist
+from econe.actions.only import So, insist
 from econe.actions.registry import action
 from econe.domain.accounts import MetadataDefaults
 from econe.domain.attributes import check_one_attribute
@@ -78,30 +78,34 @@ MEMBERS: Final[tuple[str, ...]] = (
     "InstanceInitiatedShutdownBehavior",
     "InstanceType",
     "SourceDestCheck",
-    "SriovNetSupport",
     "UserData",
 )
-SO: Final[Mapping[str, tuple[Any, ...]]] = {
+SO: Final[So] = {
     "EbsOptimized.Value": (False,),
     "EnaSupport.Value": (False,),
     "EnclaveOptions.Enabled": (False,),
-    "SriovNetSupport.Value": (),
 }
 """What every instance here is like."""
+CHANGEABLE: Final = sorted(
+    attribute
+    for attribute, (member, _) in READERS.items()
+    if member in MEMBERS and member != "EnclaveOptions"
+)
+"""Attributes that the older form may name; enclaves it cannot say anything of."""
 TRUTH: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
 @action(
     "ModifyInstanceAttribute",
     writes=True,
-    takes="InstanceId Attribute Value BlockDeviceMappings.DeviceName "
+    takes="InstanceId Value BlockDeviceMappings.DeviceName "
     "BlockDeviceMappings.Ebs.DeleteOnTermination DisableApiStop.Value DisableApiTermination.Value "
     "Groups InstanceInitiatedShutdownBehavior.Value InstanceType.Value SourceDestCheck.Value "
-    "UserData.Value " + " ".join(SO),
+    "UserData.Value",
+    only={**SO, "Attribute": CHANGEABLE},
 )
 def modify_instance_attribute(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     """One attribute: as a member of its own, or by the older Attribute and Value."""
-    insist(asked, SO)
     given = {name: asked[name] for name in MEMBERS if name in asked}
     if "Attribute" in asked:
         given |= _older_form(asked)
@@ -118,8 +122,7 @@ def _older_form(asked: Mapping[str, Any]) -> dict[str, Any]:
     if attribute == "blockDeviceMapping":
         return {}  # its values stand in BlockDeviceMappings
     member = next((name for name in MEMBERS if READERS[attribute][0] == name), None)
-    if member is None or member in ("EnclaveOptions", "SriovNetSupport"):
-        raise Unsupported(Noun.PARAMETER, attribute, f"{attribute} cannot be changed here.")
+    assert member is not None  # CHANGEABLE is declared
     if value is None:
         raise Missing(Noun.PARAMETER, "Value")
     if member == "Groups":
@@ -156,7 +159,7 @@ def _set_devices(ctx: Context, instance_id: str, given: list[Mapping[str, Any]])
 
 
 def _nothing(ctx: Context, instance_id: str, _value: Any) -> None:
-    """insist() has seen that it is so already."""
+    """It is so already: no other value is taken."""
     ctx.cloud.attributes.read(ctx.tx, ctx.account.number, instance_id)
 
 
@@ -187,22 +190,20 @@ CHANGES: Final[Mapping[str, Callable[[Context, str, Any], None]]] = {
     "SourceDestCheck": lambda ctx, row_id, given: ctx.cloud.attributes.set_source_dest_check(
         ctx.tx, ctx.account.number, row_id, on=given["Value"]
     ),
-    "SriovNetSupport": _nothing,
     "UserData": lambda ctx, row_id, given: ctx.cloud.attributes.set_user_data(
         ctx.tx, ctx.account.number, row_id, given["Value"]
     ),
 }
 
 
-@action("ResetInstanceAttribute", writes=True, takes="InstanceId Attribute")
+@action(
+    "ResetInstanceAttribute",
+    writes=True,
+    takes="InstanceId",
+    only={"Attribute": ("sourceDestCheck",)},
+)
 def reset_instance_attribute(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    """sourceDestCheck. A kernel and a RAM disk, which EC2 resets too, no instance here has."""
-    if asked["Attribute"] != "sourceDestCheck":
-        raise Unsupported(
-            Noun.PARAMETER,
-            asked["Attribute"],
-            f"The attribute '{asked['Attribute']}' cannot be reset in this cloud.",
-        )
+    """A kernel and a RAM disk, which EC2 resets too, no instance here has."""
     ctx.cloud.attributes.set_source_dest_check(
         ctx.tx, ctx.account.number, asked["InstanceId"], on=True
     )
@@ -219,15 +220,16 @@ OPTION_OF: Final = {
 }
 """The API's names -> fields of MetadataOptions and MetadataDefaults."""
 OPTIONS: Final = " ".join(OPTION_OF)
-ONE_PROTOCOL: Final = {"HttpProtocolIpv6": ("disabled",)}
 NO_PREFERENCE: Final = "no-preference"
 
 
 @action(
-    "ModifyInstanceMetadataOptions", writes=True, takes=f"InstanceId HttpProtocolIpv6 {OPTIONS}"
+    "ModifyInstanceMetadataOptions",
+    writes=True,
+    takes=f"InstanceId {OPTIONS}",
+    only={"HttpProtocolIpv6": ("disabled",)},
 )
 def modify_instance_metadata_options(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    insist(asked, ONE_PROTOCOL)
     changes = {field: asked[name] for name, field in OPTION_OF.items() if name in asked}
     if not changes and "HttpProtocolIpv6" not in asked:
         raise Missing(Noun.PARAMETER, said="At least one metadata option must be given.")

@@ -7,7 +7,7 @@ from econe.actions import views
 from econe.actions.context import Context
 from econe.actions.registry import action
 from econe.domain.attributes import check_one_attribute
-from econe.domain.faults import Conflict, Invalid, Missing, Noun, Unsupported
+from econe.domain.faults import Conflict, Invalid, Missing, Noun
 from econe.domain.image_book import EVERYBODY
 from econe.domain.images import Image
 
@@ -40,15 +40,9 @@ READERS: Final[Mapping[str, tuple[str, Callable[[Image], Any]]]] = {
 """Attribute -> the member that tells it. When an image was launched last, nobody notes."""
 
 
-@action("DescribeImageAttribute", takes="ImageId Attribute")
+@action("DescribeImageAttribute", takes="ImageId", only={"Attribute": sorted(READERS)})
 def describe_image_attribute(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     row = ctx.cloud.image_attributes.read(ctx.tx, ctx.account.number, asked["ImageId"])
-    if asked["Attribute"] not in READERS:
-        raise Unsupported(
-            Noun.PARAMETER,
-            asked["Attribute"],
-            f"The attribute '{asked['Attribute']}' is not supported by this cloud.",
-        )
     member, read = READERS[asked["Attribute"]]
     return {"ImageId": row.id, member: read(row)}
 
@@ -59,9 +53,10 @@ MEMBERS: Final[tuple[str, ...]] = ("Description", "LaunchPermission")
 @action(
     "ModifyImageAttribute",
     writes=True,
-    takes="ImageId Attribute Value OperationType UserIds UserGroups Description.Value "
+    takes="ImageId Value OperationType UserIds UserGroups Description.Value "
     "LaunchPermission.Add.UserId LaunchPermission.Add.Group "
     "LaunchPermission.Remove.UserId LaunchPermission.Remove.Group",
+    only={"Attribute": ("description", "launchPermission")},
 )
 def modify_image_attribute(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     """One attribute: as a member of its own, or by the older Attribute and its values."""
@@ -87,8 +82,6 @@ def _older_form(asked: Mapping[str, Any]) -> dict[str, Any]:
         if "Value" not in asked:
             raise Missing(Noun.PARAMETER, "Value")
         return {"Description": {"Value": asked["Value"]}}
-    if attribute != "launchPermission":
-        raise Unsupported(Noun.PARAMETER, attribute, f"{attribute} cannot be changed here.")
     if "LaunchPermission" in asked:
         return {}
     if "OperationType" not in asked:

@@ -1,6 +1,6 @@
 """Images: upload, register, describe, deregister."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, Final
@@ -9,12 +9,12 @@ from econe.actions import views
 from econe.actions.context import Context
 from econe.actions.filters import NOTHING, Table, read_filters
 from econe.actions.listing import answer, check_ids, gather, read_ids
-from econe.actions.only import insist
+from econe.actions.only import So
 from econe.actions.pages import read_page
 from econe.actions.registry import action
 from econe.actions.tagspecs import read_specifications
 from econe.domain.faults import Broken, Malformed, Missing, Noun
-from econe.domain.gallery import Registration
+from econe.domain.gallery import ROOT_DEVICES, Registration
 from econe.domain.images import Image, ImageState, Placing
 from econe.domain.ports import Transaction
 from econe.domain.queries import Criterion, Query, literally
@@ -82,16 +82,15 @@ IMAGE_FILTERS: Final = Table(
     },
 )
 
-REGISTERED_AS: Final[Mapping[str, tuple[Any, ...]]] = {
+ARCHITECTURES: Final = ("x86_64",)
+REGISTERED_AS: Final[So] = {
+    "Architecture": ARCHITECTURES,
     "BootMode": (views.BOOT_MODE,),
     "EnaSupport": (False,),
+    "RootDeviceName": sorted(ROOT_DEVICES),
     "VirtualizationType": ("hvm",),
 }
 """What every image here is like."""
-REGISTER_TAKES: Final = (
-    "ImageLocation Name Description Architecture RootDeviceName TagSpecifications"
-)
-
 
 LISTED: Final = tuple(state.value for state in ImageState if state is not ImageState.DEREGISTERED)
 ENABLED: Final = tuple(state for state in LISTED if state != ImageState.DISABLED.value)
@@ -101,7 +100,8 @@ CURRENT: Final = Criterion("deprecated", ("false",))
 @action(
     "UploadImage",
     writes=True,
-    takes="Name Description Architecture Datastore DiskType DiskFormat Driver",
+    takes="Name Description Datastore DiskType DiskFormat Driver",
+    only={"Architecture": ARCHITECTURES},
 )
 def upload_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     """The pipeline has received and proven the body before; here it gets its row."""
@@ -128,10 +128,10 @@ def upload_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
 @action(
     "RegisterImage",
     writes=True,
-    takes=" ".join([REGISTER_TAKES, *REGISTERED_AS]),
+    takes="ImageLocation Name Description TagSpecifications",
+    only=REGISTERED_AS,
 )
 def register_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    insist(asked, REGISTERED_AS)
     if not asked.get("ImageLocation"):
         raise Missing(Noun.PARAMETER, "ImageLocation")
     tags = read_specifications(asked, ["image"])
@@ -150,9 +150,13 @@ def register_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     return {"ImageId": image.id}
 
 
-@action("DeregisterImage", writes=True, takes="ImageId DeleteAssociatedSnapshots")
+@action(
+    "DeregisterImage",
+    writes=True,
+    takes="ImageId",
+    only={"DeleteAssociatedSnapshots": (False,)},
+)
 def deregister_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    insist(asked, {"DeleteAssociatedSnapshots": (False,)})
     ctx.cloud.images.deregister(ctx.tx, ctx.account.number, asked["ImageId"], ctx.now)
     return {"Return": True}
 

@@ -9,7 +9,7 @@ from econe.actions.context import Context
 from econe.actions.filters import Sieve, read_filters
 from econe.actions.fragments import Fresh, Rendered
 from econe.actions.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
-from econe.actions.listing import answer, gather, read_ids
+from econe.actions.listing import MANAGED, answer, gather, read_ids
 from econe.actions.pages import PageAsked, read_page
 from econe.actions.registry import action
 from econe.domain.faults import Conflict, Noun
@@ -23,7 +23,7 @@ Shown = Fresh | Rendered
 """An instance in an answer: rendered before, or a view that will be."""
 
 
-@action("DescribeInstances", takes=LISTED)
+@action("DescribeInstances", takes=LISTED, moot=MANAGED)
 def describe_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     sieve = read_filters(asked, INSTANCE_FILTERS)
     page = read_page(ctx, asked, "DescribeInstances", alone=("InstanceIds",))
@@ -87,7 +87,7 @@ def _fragment(ctx: Context, row: Instance) -> Fresh:
     return Fresh(key, views.instance(row, ctx.cloud))
 
 
-@action("DescribeInstanceStatus", takes=f"{LISTED} IncludeAllInstances")
+@action("DescribeInstanceStatus", takes=f"{LISTED} IncludeAllInstances", moot=MANAGED)
 def describe_instance_status(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     """Running ones only, unless all are asked for."""
     sieve = read_filters(asked, STATUS_FILTERS)
@@ -138,16 +138,30 @@ def reboot_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-@action("TerminateInstances", writes=True, takes="InstanceIds")
+@action("TerminateInstances", writes=True, takes="InstanceIds Force SkipOsShutdown")
 def terminate_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    moved = ctx.cloud.instances.terminate(ctx.tx, ctx.account.number, asked["InstanceIds"], ctx.now)
+    """Every guest is first asked to halt and given its time, which is what Force promises, too; of
+    one that is under way it takes what is left of that time (API reference)."""
+    moved = ctx.cloud.instances.terminate(
+        ctx.tx,
+        ctx.account.number,
+        asked["InstanceIds"],
+        ctx.now,
+        forced=bool(asked.get("SkipOsShutdown")),
+        at_last=bool(asked.get("Force")),
+    )
     return {"TerminatingInstances": views.moved(moved)}
 
 
-@action("GetConsoleOutput", takes="InstanceId Latest", lasting=False)
+# Without Latest EC2 shows what it noted down after the last change of state (API reference,
+# GetConsoleOutput).
+@action(
+    "GetConsoleOutput",
+    takes="InstanceId",
+    lasting=False,
+    moot={"Latest": "what the guest wrote is always read as it is now"},
+)
 def get_console_output(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    """What the guest wrote is read as it is now, so `Latest` changes nothing: without it EC2 shows
-    what it noted down after the last change of state (API reference, GetConsoleOutput)."""
     (row,) = find_instances(ctx.tx, ctx.account.number, [asked["InstanceId"]])
     written = ctx.cloud.consoles.output(row.id)
     if written is None:

@@ -7,7 +7,6 @@ from econe.actions import views
 from econe.actions.context import Context
 from econe.actions.filters import Table, read_filters
 from econe.actions.listing import check_ids, gather, read_ids
-from econe.actions.only import insist
 from econe.actions.pages import PageAsked
 from econe.actions.registry import action
 from econe.actions.tagspecs import read_specifications
@@ -21,9 +20,13 @@ KEY_FILTERS: Final = Table(
 )
 
 
-@action("CreateKeyPair", writes=True, takes="KeyName KeyType KeyFormat TagSpecifications")
+@action(
+    "CreateKeyPair",
+    writes=True,
+    takes="KeyName KeyType TagSpecifications",
+    only={"KeyFormat": ("pem",)},
+)
 def create_key_pair(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    insist(asked, {"KeyFormat": ("pem",)})
     tags = read_specifications(asked, ["key-pair"])
     row, private = ctx.cloud.key_pairs.create(
         ctx.tx,

@@ -7,7 +7,7 @@ from econe.actions import template_views
 from econe.actions.context import Context
 from econe.actions.filters import Table, read_filters
 from econe.actions.launching import SO, TAKES, assemble, check_interfaces
-from econe.actions.listing import answer, gather, read_ids
+from econe.actions.listing import MANAGED, answer, gather, read_ids
 from econe.actions.only import insist
 from econe.actions.pages import read_page
 from econe.actions.registry import action
@@ -24,8 +24,9 @@ RUN_ONLY: Final = frozenset({"MinCount", "MaxCount", "SubnetId"})
 """What RunInstances takes and the model has not in a template's data: how many are launched is the
 launch's affair, and a template says the subnet of an interface."""
 DATA: Final = " ".join(
-    f"LaunchTemplateData.{path}" for path in [*TAKES.split(), *SO] if path not in RUN_ONLY
+    f"LaunchTemplateData.{path}" for path in TAKES.split() if path not in RUN_ONLY
 )
+DATA_SO: Final = {f"LaunchTemplateData.{path}": values for path, values in SO.items()}
 """What a template may hold is what a launch may say."""
 NAMED: Final = "LaunchTemplateId LaunchTemplateName"
 
@@ -39,6 +40,7 @@ TEMPLATE_FILTERS: Final = Table(
     "CreateLaunchTemplate",
     writes=True,
     takes=f"LaunchTemplateName VersionDescription TagSpecifications {DATA}",
+    only=DATA_SO,
 )
 def create_launch_template(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     tags = read_specifications(asked, ["launch-template"])
@@ -81,6 +83,7 @@ def delete_launch_template(ctx: Context, asked: dict[str, Any]) -> dict[str, Any
 @action(
     "DescribeLaunchTemplates",
     takes="LaunchTemplateIds LaunchTemplateNames Filters MaxResults NextToken",
+    moot=MANAGED,
 )
 def describe_launch_templates(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     sieve = read_filters(asked, TEMPLATE_FILTERS)

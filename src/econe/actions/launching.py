@@ -6,21 +6,28 @@ from typing import Any, Final
 
 from econe.actions import views
 from econe.actions.context import Context
-from econe.actions.only import insist
+from econe.actions.only import So, insist
 from econe.actions.registry import action
 from econe.actions.tagspecs import read_specifications
 from econe.domain.accounts import MetadataDefaults
 from econe.domain.faults import Conflict, Missing, Noun, Unsupported
 from econe.domain.hidden import Hidden
 from econe.domain.instances import MetadataOptions
-from econe.domain.launch import LAUNCH_TAGGED, DiskOrder, LaunchOrder, NetworkOrder
+from econe.domain.launch import (
+    LAUNCH_TAGGED,
+    VOLUME_TYPES,
+    DiskOrder,
+    LaunchOrder,
+    NetworkOrder,
+)
 from econe.domain.launch_templates import DEFAULT, marks_of, overlay
 from econe.domain.template_book import find_template, find_version
 
 NO_DEFAULTS: Final = MetadataDefaults()
 
-SO: Final[Mapping[str, tuple[Any, ...]]] = {
+SO: Final[So] = {
     "BlockDeviceMappings.Ebs.Encrypted": (False,),
+    "BlockDeviceMappings.Ebs.VolumeType": sorted(VOLUME_TYPES),
     "CapacityReservationSpecification.CapacityReservationPreference": ("open", "none"),
     # Machines are not throttled, which is what `unlimited` means for burstable types.
     "CreditSpecification.CpuCredits": ("unlimited",),
@@ -38,14 +45,14 @@ SO: Final[Mapping[str, tuple[Any, ...]]] = {
     "PrivateDnsNameOptions.EnableResourceNameDnsARecord": (False,),
     "PrivateDnsNameOptions.HostnameType": ("ip-name",),
 }
-"""What every launch here is like."""
+"""What launches may say of these: mostly what every one here is like."""
 
 TAKES: Final = """
     ImageId MinCount MaxCount InstanceType KeyName UserData InstanceInitiatedShutdownBehavior
     DisableApiStop DisableApiTermination Monitoring.Enabled
     HibernationOptions.Configured
     BlockDeviceMappings.DeviceName BlockDeviceMappings.Ebs.VolumeSize
-    BlockDeviceMappings.Ebs.VolumeType BlockDeviceMappings.Ebs.DeleteOnTermination
+    BlockDeviceMappings.Ebs.DeleteOnTermination
     MetadataOptions.HttpTokens MetadataOptions.HttpPutResponseHopLimit
     MetadataOptions.HttpEndpoint MetadataOptions.InstanceMetadataTags
     NetworkInterfaces.SubnetId NetworkInterfaces.Groups NetworkInterfaces.DeleteOnTermination
@@ -53,7 +60,7 @@ TAKES: Final = """
 """
 
 
-@action("RunInstances", writes=True, takes=" ".join([TAKES, *SO, "LaunchTemplate"]))
+@action("RunInstances", writes=True, takes=f"{TAKES} LaunchTemplate", only=SO)
 def run_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     whole, marks = _from_template(ctx, asked)
     order = replace(read_order(whole, ctx.account.metadata_defaults), marks=marks)

@@ -19,6 +19,11 @@ Show = Callable[[Row], View]
 _BATCH: Final = 250
 """Rows read at once where views have to be looked into."""
 
+MANAGED: Final = {
+    "IncludeManagedResources": "nothing here is managed by a service, so nothing is left out"
+}
+"""What many Describes take, and why it makes no difference."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[Row]):

@@ -42,9 +42,13 @@ ZONE_FILTERS: Final = Table(
 )
 
 
-@action("DescribeRegions", takes="RegionNames AllRegions Filters")
+@action(
+    "DescribeRegions",
+    takes="RegionNames Filters",
+    moot={"AllRegions": "there are no regions that need opting in"},
+)
 def describe_regions(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    """The one region. `AllRegions` adds those that need opting in, and there are none."""
+    """The one region."""
     cloud = ctx.cloud
     for name in asked.get("RegionNames") or ():
         if name != cloud.region:
@@ -58,7 +62,11 @@ def describe_regions(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     return {"Regions": [view] if kept else []}
 
 
-@action("DescribeAvailabilityZones", takes="ZoneNames ZoneIds AllAvailabilityZones Filters")
+@action(
+    "DescribeAvailabilityZones",
+    takes="ZoneNames ZoneIds Filters",
+    moot={"AllAvailabilityZones": "there are no zones that need opting in"},
+)
 def describe_availability_zones(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     cloud = ctx.cloud
     here = zone_id(cloud.region, cloud.zone)

@@ -1,10 +1,11 @@
 """The map from an action's name to what does it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from econe.actions.context import Context
+from econe.actions.only import So, insist
 from econe.domain.cloud import Cloud
 
 Call = Callable[[Context, dict[str, Any]], dict[str, Any]]
@@ -25,6 +26,10 @@ class Handler:
     asks: Asking | None = None
     """What is asked of an engine when the transaction is over: given what the handler returned, it
     makes the answer of it. Only of handlers that do not write; seconds, at worst."""
+    only: So = field(default_factory=dict)
+    """Members of `takes` that may have these values alone. `call` refuses others."""
+    moot: Mapping[str, str] = field(default_factory=dict)
+    """Members of `takes` whose values make no difference in this cloud -> why that is the truth."""
 
 
 HANDLERS: Final[dict[str, Handler]] = {}
@@ -37,15 +42,31 @@ def action(
     takes: str = "",
     lasting: bool = True,
     asks: Asking | None = None,
+    only: So | None = None,
+    moot: Mapping[str, str] | None = None,
 ) -> Callable[[Call], Call]:
-    """Register a handler. `takes` is the list of paths, separated by blanks."""
+    """Register a handler. `takes` is the list of paths, separated by blanks; those of `only` and
+    `moot` are taken besides."""
+    values, reasons = dict(only or {}), dict(moot or {})
+    paths = frozenset([*takes.split(), *values, *reasons])
 
     def register(call: Call) -> Call:
         if name in HANDLERS:
             raise ValueError(f"{name} is registered twice")
         if asks is not None and (writes or lasting):
             raise ValueError(f"{name} asks an engine, so it neither writes nor lasts")
-        HANDLERS[name] = Handler(name, call, writes, frozenset(takes.split()), lasting, asks)
+        guarded = _insisting(call, values) if values else call
+        HANDLERS[name] = Handler(
+            name, guarded, writes, paths, lasting, asks, only=values, moot=reasons
+        )
         return call
 
     return register
+
+
+def _insisting(call: Call, values: So) -> Call:
+    def guarded(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+        insist(asked, values)
+        return call(ctx, asked)
+
+    return guarded

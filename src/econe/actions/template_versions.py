@@ -7,8 +7,8 @@ from typing import Any, Final
 from econe.actions import template_views
 from econe.actions.context import Context
 from econe.actions.filters import NOTHING, Table, read_filters
-from econe.actions.launch_templates import DATA, NAMED, named, warn
-from econe.actions.listing import answer
+from econe.actions.launch_templates import DATA, DATA_SO, NAMED, named, warn
+from econe.actions.listing import MANAGED, answer
 from econe.actions.pages import read_page
 from econe.actions.registry import action
 from econe.domain.faults import Conflict, Invalid, Missing, Noun
@@ -50,8 +50,9 @@ VERSION_FILTERS: Final = Table(
     tagged=False,
 )
 
-# Images are never named by a Systems Manager parameter here, so every image id is resolved.
-RESOLVED: Final = "ResolveAlias"
+RESOLVED: Final = {
+    "ResolveAlias": "no image is named by a Systems Manager parameter, so all are resolved"
+}
 
 _Found = tuple[LaunchTemplate, TemplateVersion]
 
@@ -59,7 +60,9 @@ _Found = tuple[LaunchTemplate, TemplateVersion]
 @action(
     "CreateLaunchTemplateVersion",
     writes=True,
-    takes=f"{NAMED} SourceVersion VersionDescription {RESOLVED} {DATA}",
+    takes=f"{NAMED} SourceVersion VersionDescription {DATA}",
+    only=DATA_SO,
+    moot=RESOLVED,
 )
 def create_launch_template_version(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     template = named(ctx, asked)
@@ -100,7 +103,8 @@ _NOT_THERE: Final = {
 
 @action(
     "DescribeLaunchTemplateVersions",
-    takes=f"{NAMED} Versions MinVersion MaxVersion Filters MaxResults NextToken {RESOLVED}",
+    takes=f"{NAMED} Versions MinVersion MaxVersion Filters MaxResults NextToken",
+    moot=RESOLVED | MANAGED,
 )
 def describe_launch_template_versions(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     """By template in the order of ids, and of each the newest first."""

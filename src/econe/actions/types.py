@@ -79,7 +79,11 @@ OLD_FAMILIES: Final = frozenset({"c1", "c3", "m1", "m2", "m3", "r3", "t1"})
 """EC2's previous generation."""
 
 
-@action("DescribeInstanceTypes", takes="InstanceTypes Filters MaxResults NextToken")
+@action(
+    "DescribeInstanceTypes",
+    takes="InstanceTypes Filters MaxResults NextToken",
+    only={"IncludeUnsupportedInRegion": (False,)},
+)
 def describe_instance_types(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     sieve = read_filters(asked, TYPE_FILTERS)
     page = read_page(ctx, asked, "DescribeInstanceTypes", most=100)

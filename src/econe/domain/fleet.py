@@ -181,17 +181,33 @@ class Fleet:
         return _apply(tx, account, asked, wish)
 
     def terminate(
-        self, tx: Transaction, account: str, asked: Sequence[str], now: datetime
+        self,
+        tx: Transaction,
+        account: str,
+        asked: Sequence[str],
+        now: datetime,
+        *,
+        forced: bool = False,
+        at_last: bool = False,
     ) -> list[Moved]:
-        """For ever. Asking twice is not an error."""
+        """For ever. Asking twice is not an error. `forced` cuts power at once; it may also hurry
+        one that is under way. `at_last` only hurries: whoever still runs may halt in good order."""
 
         def wish(row: Instance) -> Instance:
             after = advance(row, Event.TERMINATE)
             if row.disable_api_termination and after.state is not row.state:
                 raise _protected(row, "terminated", "disableApiTermination")
-            if after.state is row.state:
+            under_way = row.state is InstanceState.SHUTTING_DOWN
+            hurried = under_way and (forced or at_last) and not row.forced
+            if after.state is row.state and not hurried:
                 return row
-            return _renewed(after, now, state_reason=BY_USER, transition_reason=_by_user(now))
+            return _renewed(
+                after,
+                now,
+                forced=forced or hurried,
+                state_reason=BY_USER,
+                transition_reason=_by_user(now),
+            )
 
         return _apply(tx, account, asked, wish)
 

@@ -72,7 +72,7 @@ def _terminate(case: Case) -> Plan:
 
 def _terminate_on_its_way(case: Case) -> Plan:
     """A guest that was asked to halt has its grace; what is not up yet needs none."""
-    if case.memory.asked_at is None:
+    if case.memory.asked_at is None or case.row.forced:
         return Plan((Move.DESTROY,))
     begun = case.row.asked_at or case.row.launched_at
     over_at = begun + timedelta(seconds=case.rules.terminate_grace_s)
