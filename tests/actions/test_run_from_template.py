@@ -200,7 +200,7 @@ def test_the_template_gives_the_interface_and_the_request_its_subnet(helen):
     assert (row.subnet_id, row.interfaces[0].groups[0][0]) == (subnet, group)
     with refused(NotFound, Noun.SUBNET):
         run(helen, NetworkInterfaces=[{"DeviceIndex": 0, "SubnetId": "subnet-00000099"}])
-    with refused(Unsupported, Noun.NETWORK_INTERFACE, "one network interface"):
+    with refused(Unsupported, Noun.PARAMETER, "DeviceIndex"):
         run(helen, NetworkInterfaces=[{"DeviceIndex": 1}])
 
 

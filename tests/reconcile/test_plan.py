@@ -187,6 +187,7 @@ def test_a_clock_that_was_set_back_lets_no_guest_take_longer_than_its_grace():
 
 def test_a_forced_stop_cuts_at_once():
     assert moves(S.STOPPING, P.RUNNING, forced=True) == (M.CUT, M.SAY_HALTED)
+    assert moves(S.SHUTTING_DOWN, P.RUNNING, forced=True) == (M.DESTROY, M.SAY_GONE)
 
 
 def test_an_engine_without_a_power_button_cuts_at_once():

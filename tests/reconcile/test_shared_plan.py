@@ -115,6 +115,12 @@ def test_a_termination_gives_a_running_guest_its_grace_also_while_it_halts():
     assert moves(S.SHUTTING_DOWN, P.RUNNING, after_s=10, memory=asked) == (M.DESTROY,)
 
 
+def test_unless_its_part_is_to_be_skipped():
+    asked = Memory(asked_at=NOW)
+    assert moves(S.SHUTTING_DOWN, P.RUNNING, forced=True) == (M.DESTROY,)
+    assert moves(S.SHUTTING_DOWN, P.MOVING, forced=True, memory=asked) == (M.DESTROY,)
+
+
 def test_new_addresses_are_reported_once():
     nic = SeenNic("02:00:c0:a8:00:05", "192.168.0.5", "0")
     running = row(S.RUNNING)
