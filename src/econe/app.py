@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import econe.actions  # noqa: F401 - registers every action
 from econe.actions.keymaker import OpenSshKeys
-from econe.configuration import read_listen
+from econe.configuration import read_listen, usual_limits
 from econe.domain.capacity import Capacity
 from econe.domain.cloud import Cloud
 from econe.domain.engine_ports import Capabilities, Engine, EngineRefused
@@ -260,7 +260,7 @@ def make_cloud(settings: Settings, engine: Engine, url: str = "") -> Cloud:
         sizes=_offered_sizes(settings),
         default_type=said.default_type,
         root_gib=said.root_gib,
-        max_instances=said.max_instances,
+        limits=usual_limits(settings),
         vpc_pools=said.default_vpc_cidrs,
         can=engine.can,
         capacity=Capacity.of(

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from econe import settings as declared
+from econe.domain.accounts import Limits
 from econe.settings import Settings
 
 PREFIX: Final = "ECONE_"
@@ -33,6 +34,10 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "server.body_timeout_s": (0.1, 3600),
     "server.threads": (1, 256),
     "cloud.max_instances": (0, 1_000_000),
+    "cloud.max_vcpus": (0, 10_000_000),
+    "cloud.max_memory_gib": (0, 10_000_000),
+    "cloud.max_images": (0, 1_000_000),
+    "cloud.max_storage_gib": (0, 1_000_000_000),
     "cloud.clock_window_s": (1, 86400),
     "images.max_upload_gib": (1, 65536),
     "images.max_virtual_gib": (1, 65536),
@@ -271,3 +276,15 @@ def _toml(value: Any) -> str:
         f"\\u{ord(c):04x}" if ord(c) < 32 or c in '"\\' or ord(c) == 127 else c for c in str(value)
     )
     return f'"{escaped}"'
+
+
+def usual_limits(settings: Settings) -> Limits:
+    """Of accounts that have none of their own."""
+    said = settings.cloud
+    return Limits(
+        instances=said.max_instances,
+        vcpus=said.max_vcpus or None,
+        memory_mib=said.max_memory_gib * 1024 or None,
+        images=said.max_images or None,
+        storage_gib=said.max_storage_gib or None,
+    )

@@ -71,7 +71,16 @@ class Cloud:
     """How many virtual CPUs machines may have together for each CPU of the host. 0 sets no
     limit."""
     max_instances: int = 1000
-    """Most instances one account may have that are not terminated."""
+    """Most instances one account may have that are not terminated. These and the next are for
+    accounts without limits of their own (econe-admin account limits)."""
+    max_vcpus: int = 0
+    """Most virtual CPUs of one account's instances that are not stopped. 0 sets no limit."""
+    max_memory_gib: int = 0
+    """The same of memory."""
+    max_images: int = 0
+    """Most images of one account that are not deregistered. 0 sets no limit."""
+    max_storage_gib: int = 0
+    """Most that one account's disks and images may hold together. 0 sets no limit."""
     clock_window_s: float = 900.0
     """How far a request's signing time may be from ours (EC2: 15 minutes)."""
     terminated_listed_s: float = 3600.0

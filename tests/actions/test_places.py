@@ -1,9 +1,12 @@
 """Regions, zones, types, the account."""
 
+from dataclasses import replace
+
 import pytest
 from tests.support.desk import refused
 
 from econe.actions.types import view_of
+from econe.domain.accounts import Limits
 from econe.domain.engine_ports import ANY_ENGINE
 from econe.domain.faults import Invalid, NotFound, Noun
 from econe.domain.sizes import CATALOGUE
@@ -116,6 +119,10 @@ def test_the_accounts_attributes(helen):
     assert said["supported-platforms"] == ["VPC"]
     assert said["default-vpc"] == ["vpc-00000001"]
     assert said["max-instances"] == ["1000"]
+    assert said["max-vcpus"] == said["max-images"] == ["unlimited"]
+    helen.cloud = replace(helen.cloud, limits=Limits(vcpus=8, memory_mib=0, storage_gib=5))
+    said = attributes(helen, AttributeNames=["max-vcpus", "max-memory-mib", "max-storage-gib"])
+    assert said == {"max-vcpus": ["8"], "max-memory-mib": ["0"], "max-storage-gib": ["5"]}
     assert attributes(helen, AttributeNames=["default-vpc"]) == {"default-vpc": ["vpc-00000001"]}
     with refused(Invalid, Noun.PARAMETER, "colour"):
         helen("DescribeAccountAttributes", AttributeNames=["colour"])

@@ -14,7 +14,7 @@ import pytest
 
 from econe.cli import admin
 from econe.cli.admin_manual import MANUAL
-from econe.domain.accounts import Account
+from econe.domain.accounts import Account, Limits
 from econe.domain.images import DiskFormat, Image, ImageState
 from econe.domain.instances import Instance, InstanceState
 from econe.domain.queries import Query
@@ -395,3 +395,58 @@ def test_the_real_process_founds_a_cloud_and_says_its_version(tmp_path: Path) ->
     state = ["--state", str(tmp_path / "state")]
     assert json.loads(call(*state, "account", "create", "helen", "--json"))["name"] == "helen"
     assert "helen" in call(*state, "account", "list")
+
+
+def limits(run: Operator, *words: str) -> dict[str, tuple[object, object]]:
+    told = run.json("account", "limits", "helen", *words)["limits"]
+    return {name: (each["most"], each["set_by"]) for name, each in told.items()}
+
+
+def test_limits_are_shown_set_and_taken_back(run: Operator) -> None:
+    run("account", "create", "helen")
+    usual = limits(run)
+    assert usual["instances"] == (1000, "default")
+    assert usual["vcpus"] == usual["storage_gib"] == (None, "default")
+    told = limits(run, "--instances", "unlimited", "--vcpus", "8", "--memory-gib", "2")
+    assert told["instances"] == (None, "operator")
+    assert (told["vcpus"], told["memory_mib"]) == ((8, "operator"), (2048, "operator"))
+    assert limits(run) == told
+    told = limits(run, "--instances=default", "--memory-gib=default", "--vcpus=default")
+    assert told == usual
+    shown = run("account", "limits", "helen", "--images", "0").splitlines()
+    assert [line.split()[0] for line in shown] == [
+        "LIMIT",
+        "instances",
+        "vcpus",
+        "memory-mib",
+        "images",
+        "storage-gib",
+    ]
+    assert shown[4].split() == ["images", "0", "0", "operator"]
+
+
+def test_what_is_usual_is_the_settings(run: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("account", "create", "helen")
+    monkeypatch.setenv("ECONE_CLOUD_MAX_VCPUS", "4")
+    monkeypatch.setenv("ECONE_CLOUD_MAX_MEMORY_GIB", "3")
+    told = limits(run)
+    assert (told["vcpus"], told["memory_mib"]) == ((4, "default"), (3072, "default"))
+
+
+@pytest.mark.parametrize("said", ["-1", "1.5", "", "many", "9" * 30, "\u0663"])
+def test_a_limit_is_a_number_or_a_word(run: Operator, said: str) -> None:
+    run("account", "create", "helen")
+    run("account", "limits", "helen", f"--vcpus={said}", status=2)
+    run("account", "limits", "helen", "--memory-mib=1", "--memory-gib=1", status=2)
+    run("account", "limits", "nobody", "--vcpus=1", status=1)
+
+
+def test_an_engines_users_have_the_engines_limits(run: Operator) -> None:
+    store = open_store(run.state)
+    with store.writing() as tx:
+        tx.accounts.add(
+            Account("100000000005", "helen", NOW, engine_ref="5", limits=Limits(instances=3))
+        )
+    store.close()
+    assert limits(run)["instances"] == (3, "engine")
+    assert "change it there" in run("account", "limits", "helen", "--vcpus", "1", status=1)

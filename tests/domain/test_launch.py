@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 from tests.support.desk import refused
 
+from econe.domain.accounts import Limits
 from econe.domain.faults import (
     Conflict,
     Duplicate,
@@ -130,7 +131,7 @@ def test_counts_must_make_sense(helen, least, most):
 
 
 def limited(desk, most):
-    desk.cloud = replace(desk.cloud, max_instances=most)
+    desk.cloud = replace(desk.cloud, limits=Limits(instances=most))
     return desk
 
 

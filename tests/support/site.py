@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from econe.domain.accounts import Account
+from econe.domain.accounts import Account, Limits
 from econe.domain.fleet import Fleet
 from econe.domain.images import DiskFormat, Image
 from econe.domain.instances import Instance, InstanceState
@@ -104,7 +104,7 @@ class Site:
             sizes=CATALOGUE,
             default_type="m1.small",
             root_gib=0,
-            max_instances=1000,
+            limits=Limits(instances=1000),
             vpc_pools=("172.31.0.0/16", "10.128.0.0/9"),
         )
         self.engine, self.loop = self._server()

@@ -9,6 +9,7 @@ from econe.actions.registry import action
 from econe.domain.accounts import root_arn
 from econe.domain.default_network import find_default_network
 from econe.domain.faults import Invalid, NotFound, Noun
+from econe.domain.limits import limits_of
 from econe.domain.places import zone_id
 
 NO_OPT_IN: Final = "opt-in-not-required"
@@ -100,10 +101,10 @@ def describe_account_attributes(ctx: Context, asked: dict[str, Any]) -> dict[str
     values = {
         "default-vpc": network.vpc.id if network else "none",
         "max-elastic-ips": "0",
-        "max-instances": str(_most_instances(ctx)),
         "supported-platforms": "VPC",
         "vpc-max-elastic-ips": "0",
         "vpc-max-security-groups-per-interface": "1",
+        **_limits(ctx),
     }
     names = asked.get("AttributeNames") or sorted(values)
     for name in names:
@@ -119,9 +120,20 @@ def describe_account_attributes(ctx: Context, asked: dict[str, Any]) -> dict[str
     }
 
 
-def _most_instances(ctx: Context) -> int:
-    own = ctx.account.limits.instances
-    return ctx.cloud.max_instances if own is None else min(own, ctx.cloud.max_instances)
+def _limits(ctx: Context) -> dict[str, str]:
+    """`max-instances` is EC2's, the others are ours (decision 41)."""
+    limits = limits_of(ctx.account, ctx.cloud.limits)
+    return {
+        "max-instances": _said(limits.instances),
+        "max-vcpus": _said(limits.vcpus),
+        "max-memory-mib": _said(limits.memory_mib),
+        "max-images": _said(limits.images),
+        "max-storage-gib": _said(limits.storage_gib),
+    }
+
+
+def _said(limit: int | None) -> str:
+    return "unlimited" if limit is None else str(limit)
 
 
 @action("GetCallerIdentity")

@@ -9,13 +9,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from econe.cli import admin_metrics
+from econe.cli import admin_limits, admin_metrics
+from econe.cli.admin_desk import Command, Desk, Failed, Report
 from econe.cli.admin_manual import MANUAL, NAME
 from econe.cli.admin_text import moment, table
 from econe.configuration import SettingsError, load
@@ -29,15 +30,7 @@ from econe.domain.instances import Instance, InstanceState
 from econe.domain.ports import StoreUnusable, Transaction
 from econe.domain.queries import Criterion, Query
 from econe.hostroutes import host_networks
-from econe.settings import Settings
 from econe.statedir import CannotStart, running
-
-if TYPE_CHECKING:
-    from econe.store.sqlite import DatabaseStore
-
-
-class Failed(Exception):  # noqa: N818
-    """It could not be done; the text is one line for the operator."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -69,13 +62,15 @@ def _parser() -> argparse.ArgumentParser:
     return top
 
 
-def _takes(words: argparse.ArgumentParser, command: "Command") -> None:
+def _takes(words: argparse.ArgumentParser, command: Command) -> None:
     if command.subject:
         words.add_argument("subject", metavar=command.subject)
     if command.takes_password:
         given = words.add_mutually_exclusive_group()
         given.add_argument("--password")
         given.add_argument("--password-file", metavar="FILE")
+    if command.takes is not None:
+        command.takes(words)
 
 
 def _common(parser: argparse.ArgumentParser, *, absent: str | None) -> None:
@@ -104,39 +99,6 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What was done or found: for people, and for programs."""
-
-    text: str
-    facts: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    do: Callable[["Desk"], Report]
-    subject: str = ""
-    """What its one argument is called; empty if it takes none."""
-    takes_password: bool = False
-    only_for: str = ""
-    """The engine that it is for."""
-    founds: bool = False
-    """Whether it makes the state directory. The others refuse one that is not there: it is
-    most likely mistyped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What a command works with."""
-
-    store: "DatabaseStore"
-    state: Path
-    settings: Settings
-    subject: str
-    password: str | None
-    now: datetime
-
-
 def _perform(asked: argparse.Namespace) -> Report:
     command = COMMANDS[asked.noun][getattr(asked, "verb", "")]
     settings = load(asked.config, os.environ, {"state": asked.state})
@@ -153,7 +115,8 @@ def _perform(asked: argparse.Namespace) -> Report:
     store = open_store(state)
     try:
         subject = getattr(asked, "subject", "")
-        return command.do(Desk(store, state, settings, subject, password, datetime.now(UTC)))
+        now = datetime.now(UTC)
+        return command.do(Desk(store, state, settings, subject, password, now, vars(asked)))
     finally:
         store.close()
 
@@ -439,6 +402,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, Command]]] = {
         "disable": Command(_set_account(enabled=False), "NAME"),
         "enable": Command(_set_account(enabled=True), "NAME"),
         "password": Command(_set_password, "NAME", takes_password=True),
+        "limits": Command(admin_limits.limits, "NAME", takes=admin_limits.take_options),
     },
     "key": {
         "create": Command(_create_key, "NAME"),

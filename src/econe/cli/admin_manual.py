@@ -13,6 +13,9 @@ SYNOPSIS
      econe-admin [OPTION]... account list
      econe-admin [OPTION]... account disable|enable NAME
      econe-admin [OPTION]... account password NAME --password-file FILE
+     econe-admin [OPTION]... account limits NAME [--instances N] [--vcpus N]
+                             [--memory-gib N | --memory-mib N] [--images N]
+                             [--storage-gib N]
      econe-admin [OPTION]... key create|list NAME
      econe-admin [OPTION]... key disable|enable|delete ACCESS-KEY
      econe-admin [OPTION]... import-opennebula --config FILE
@@ -43,6 +46,13 @@ COMMANDS
      account enable NAME  Undo that.
      account password NAME
                           Give the account a password, or another one.
+     account limits NAME  Print what the account may have, what it has, and who
+                          said so. With options first set those limits: N is a
+                          number, `unlimited`, or `default` for what is usual
+                          in this cloud ([cloud] max_... of the settings).
+                          vCPUs and memory count while an instance is not
+                          stopped; GiB are those of disks and images together.
+                          A limit takes nothing away that is there.
      key create NAME      Make one more access key pair for the account, and
                           print it. The secret key is shown this once.
      key list NAME        Print the account's access keys, without secrets.
@@ -101,6 +111,14 @@ EXAMPLES
      secret_key  r0mKX3wVwP1sJx8YbUe6dNq2GtZc7LhA4vTfE9uB
 
      $ econe-admin account create ci --password-file - --json < ci.password
+
+     $ econe-admin account limits helen --vcpus 8 --storage-gib 100
+     LIMIT        MOST       HELD  SET BY
+     instances    1000       3     default
+     vcpus        8          4     operator
+     memory-mib   unlimited  8192  default
+     images       unlimited  1     default
+     storage-gib  100        26    operator
 
      $ econe-admin status
      server     process 4711, http://127.0.0.1:4567

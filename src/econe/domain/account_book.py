@@ -7,7 +7,7 @@ then. Raise Fault with a sentence for the operator.
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import IPv4Network
@@ -70,6 +70,16 @@ def set_account_enabled(tx: Transaction, name: str, *, enabled: bool) -> Account
     account = replace(_our_own(find_account(tx, name)), enabled=enabled)
     tx.accounts.save(account)
     return account
+
+
+def set_limits(tx: Transaction, name: str, changes: Mapping[str, int | None]) -> Account:
+    """`changes` by the names of Limits: a number, UNLIMITED, or None for what is usual. What the
+    account has already stays. An engine's user has the engine's quotas."""
+    account = _our_own(find_account(tx, name))
+    after = replace(account, limits=replace(account.limits, **changes))
+    if after != account:
+        tx.accounts.save(after)
+    return after
 
 
 def set_password(tx: Transaction, name: str, password: str, now: datetime) -> AccessKey:

@@ -10,15 +10,23 @@ FIRST_NUMBER: Final = 10**11
 """Smallest of 12 digits: programs that take it for a number must not shorten it."""
 
 
+UNLIMITED: Final = -1
+"""In an account's own limits: no limit, whatever is usual."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that an account may have of things; None: as many as the cloud has."""
+    """The most that an account may have of things. In an account's row None means what is usual;
+    in what is usual, and in what holds for an account (limits.limits_of), no limit."""
 
     instances: int | None = None
+    """Those that are not terminated."""
     vcpus: int | None = None
     memory_mib: int | None = None
+    """Of instances that are on, or about to be; of an engine's users as the engine counts."""
     images: int | None = None
     storage_gib: int | None = None
+    """Disks of instances, and what images unfold to; of an engine's users images alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from the settings.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from econe.domain.accounts import Limits
 from econe.domain.attributes import InstanceBook
 from econe.domain.capacity import Capacity
 from econe.domain.engine_ports import ANY_ENGINE, Capabilities
@@ -36,7 +37,8 @@ class Cloud:
     default_type: str = "m1.small"
     root_gib: int = 0
     """Size of root disks where neither image nor request say more; 0: as large as the image."""
-    max_instances: int = 1000
+    limits: Limits = Limits(instances=1000)
+    """What accounts may have that have no limits of their own."""
     vpc_pools: tuple[str, ...] = ("172.31.0.0/16", "10.128.0.0/9")
     """Where default VPCs get their /16 from."""
     can: Capabilities = ANY_ENGINE
@@ -50,7 +52,7 @@ class Cloud:
             sizes=self.sizes,
             default_type=self.default_type,
             root_gib=self.root_gib,
-            max_instances=self.max_instances,
+            limits=self.limits,
             vpc_pools=self.vpc_pools,
             can=self.can,
             capacity=self.capacity,
@@ -66,7 +68,7 @@ class Cloud:
 
     @property
     def images(self) -> Gallery:
-        return Gallery(self.can)
+        return Gallery(self.can, self.limits)
 
     @property
     def launch_templates(self) -> TemplateBook:

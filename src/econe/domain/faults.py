@@ -34,6 +34,7 @@ class Noun(StrEnum):
     SUBNET = "subnet"
     TAG = "tag"
     USER_DATA = "user-data"
+    VCPU = "vcpu"
     VOLUME = "volume"
     VPC = "vpc"
     ZONE = "zone"

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from econe.domain import launch as rules
+from econe.domain.accounts import Limits
 from econe.domain.capacity import Capacity
 from econe.domain.default_network import ensure_default_network
 from econe.domain.engine_networks import AccountNetwork
@@ -20,7 +21,7 @@ from econe.domain.ids import read_id
 from econe.domain.instances import Event, Instance, InstanceState, advance
 from econe.domain.launch import LaunchOrder, NetworkOrder
 from econe.domain.launch_rows import Plan, write_rows
-from econe.domain.limits import room_for_instances
+from econe.domain.limits import check_room_to_start, room_for_instances
 from econe.domain.ports import Transaction
 from econe.domain.reasons import Reason
 from econe.domain.sizes import Size, sizes_of
@@ -53,7 +54,8 @@ class Fleet:
     """The catalogue: types that all may use where the engine has none of the same name."""
     default_type: str
     root_gib: int
-    max_instances: int
+    limits: Limits
+    """What is usual for an account."""
     vpc_pools: Sequence[str]
     can: Capabilities = ANY_ENGINE
     capacity: Capacity = Capacity()
@@ -89,7 +91,7 @@ class Fleet:
             can=self.can,
             now=now,
         )
-        count = room_for_instances(tx, account, order, size, self.max_instances)
+        count = room_for_instances(tx, plan, self.limits)
         count = self.capacity.room_for(tx, size, order.at_least, count, self.zone)
         return write_rows(tx, plan, count)
 
@@ -110,7 +112,8 @@ class Fleet:
     def start(
         self, tx: Transaction, account: str, asked: Sequence[str], now: datetime
     ) -> list[Moved]:
-        """All that are asked for, or none where the host cannot hold them all."""
+        """All that are asked for, or none where the account may not have them all run, or the host
+        cannot hold them."""
         starting: list[Size] = []
 
         def wish(row: Instance) -> Instance:
@@ -129,6 +132,13 @@ class Fleet:
                     starting[0].name,
                     sum(size.vcpus for size in starting),
                     sum(size.memory_mib for size in starting),
+                )
+                check_room_to_start(
+                    tx,
+                    account,
+                    self.limits,
+                    vcpus=together.vcpus,
+                    memory_mib=together.memory_mib,
                 )
                 self.capacity.room_for(tx, together, 1, 1, self.zone)
 

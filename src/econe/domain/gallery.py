@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
+from econe.domain.accounts import Limits
 from econe.domain.engine_ports import Capabilities
 from econe.domain.faults import (
     Duplicate,
@@ -55,6 +56,8 @@ class Gallery:
     """Use cases of images. Raise Fault; `account` is a number."""
 
     can: Capabilities
+    limits: Limits = Limits()
+    """What is usual for an account."""
 
     def keep(
         self,
@@ -76,7 +79,7 @@ class Gallery:
         if name is not None:
             check_name(name)
             _check_free(tx, account, name)
-        check_room_for_image(tx, account, content)
+        check_room_for_image(tx, account, content, self.limits)
         (image_id,) = tx.next_ids("ami")
         image = Image(
             id=image_id,

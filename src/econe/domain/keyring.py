@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from econe.domain.faults import Duplicate, Invalid, Noun, Unsupported
+from econe.domain.faults import Duplicate, Invalid, LimitExceeded, Noun, Unsupported
 from econe.domain.hidden import Hidden
 from econe.domain.ids import read_id
 from econe.domain.keypairs import KeyPair
@@ -13,6 +13,8 @@ from econe.domain.queries import Criterion, Query, literally
 from econe.domain.tagging import check_tags
 
 LONGEST_NAME = 255
+MOST_KEY_PAIRS = 5000
+"""API reference, CreateKeyPair."""
 TYPES = frozenset({"rsa", "ed25519"})
 
 
@@ -21,6 +23,8 @@ class Keyring:
     """Use cases of key pairs. Raise Fault; `account` is a number."""
 
     maker: KeyMaker
+    most: int = MOST_KEY_PAIRS
+    """That an account may have."""
 
     def create(
         self,
@@ -38,6 +42,7 @@ class Keyring:
                 Noun.KEY_PAIR, key_type, f"Key pairs of type '{key_type}' cannot be made."
             )
         _check_new(tx, account, name, tags)
+        self._check_room(tx, account)
         made = self.maker.make(key_type)
         if made.private_pem is None:
             raise TypeError("a key maker made a key without its private half")
@@ -55,8 +60,13 @@ class Keyring:
     ) -> KeyPair:
         """ImportKeyPair."""
         _check_new(tx, account, name, tags)
+        self._check_room(tx, account)
         key = self.maker.read(material)
         return _keep(tx, account, name=name, key=key, tags=tags, now=now)
+
+    def _check_room(self, tx: Transaction, account: str) -> None:
+        if len(tx.key_pairs.keys(Query(account=account)).items) >= self.most:
+            raise LimitExceeded(Noun.KEY_PAIR, said=f"Maximum of {self.most} keypairs reached.")
 
     def delete(
         self, tx: Transaction, account: str, name: str | None, asked_id: str | None

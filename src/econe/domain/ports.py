@@ -149,12 +149,18 @@ class Instances(Rows[Instance], Protocol):
     def known(self) -> dict[str, "Known"]:
         """Of all that are not terminated and have a name in the engine: by that name."""
 
-    def usage(self, account: str) -> "Usage":
-        """Of all of the account that are not terminated."""
+    def usage(self, account: str, *, on: bool = False) -> "Usage":
+        """Of all of the account that are not terminated; with `on` of those that are not stopped
+        either."""
 
     def load(self) -> "Usage":
         """Of all, of whatever account, that are on or about to be: neither stopped nor
         terminated."""
+
+
+class Volumes(Rows[Volume], Protocol):
+    def total_gib(self, account: str) -> int:
+        """The sizes of all of the account together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +242,7 @@ class Transaction(Protocol):
     @property
     def template_versions(self) -> TemplateVersions: ...
     @property
-    def volumes(self) -> Rows[Volume]: ...
+    def volumes(self) -> Volumes: ...
     @property
     def interfaces(self) -> Rows[NetworkInterface]: ...
     @property

@@ -89,6 +89,9 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.CAPACITY, _N.INSTANCE): Words(
         "InsufficientInstanceCapacity", 500, "There is not enough capacity for the request"
     ),
+    (_K.LIMIT, _N.VCPU): Words(
+        "VcpuLimitExceeded", 400, "You have requested more vCPU capacity than your limit allows"
+    ),
     (_K.MALFORMED, _N.USER_DATA): Words(
         "InvalidUserData.Malformed", 400, "The user data is not valid"
     ),

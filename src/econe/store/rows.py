@@ -224,6 +224,24 @@ _DROP_GROUPS: Final = Statement(
 )
 
 
+_TOTAL_GIB: Final = Statement(
+    select(sql.coalesce(sql.sum(tables.volumes.c.size_gib), 0)).where(
+        tables.volumes.c.account == bindparam("account")
+    )
+)
+
+
+class VolumeRows(TableRows[Volume]):
+    """Implements domain.ports.Volumes."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, VOLUMES)
+
+    def total_gib(self, account: str) -> int:
+        total: int = self._session.row(_TOTAL_GIB, {"account": account})[0]
+        return total
+
+
 class InterfaceRows(TableRows[NetworkInterface]):
     """Interfaces, with their groups. Groups change only together with their interface's row,
     whose new version therefore covers them."""
@@ -348,12 +366,20 @@ _USAGE: Final = Statement(
         sql.coalesce(sql.sum(_I.memory_mib), 0),
     ).where(_I.account == bindparam("account"), _NOT_TERMINATED)
 )
+_NOT_STOPPED: Final = _I.state != literal_column(f"'{InstanceState.STOPPED.value}'")
+_USAGE_ON: Final = Statement(
+    select(
+        sql.count(),
+        sql.coalesce(sql.sum(_I.vcpus), 0),
+        sql.coalesce(sql.sum(_I.memory_mib), 0),
+    ).where(_I.account == bindparam("account"), _NOT_TERMINATED, _NOT_STOPPED)
+)
 _LOAD: Final = Statement(
     select(
         sql.count(),
         sql.coalesce(sql.sum(_I.vcpus), 0),
         sql.coalesce(sql.sum(_I.memory_mib), 0),
-    ).where(_NOT_TERMINATED, _I.state != literal_column(f"'{InstanceState.STOPPED.value}'"))
+    ).where(_NOT_TERMINATED, _NOT_STOPPED)
 )
 _AT: Final = Statement(
     select(_I.id)
@@ -390,8 +416,9 @@ class InstanceRows(TableRows[Instance]):
         rows = self._session.rows(_KNOWN)
         return {ref: Known(row_id, account) for ref, row_id, account in rows}
 
-    def usage(self, account: str) -> Usage:
-        return Usage(*self._session.row(_USAGE, {"account": account}))
+    def usage(self, account: str, *, on: bool = False) -> Usage:
+        counted = _USAGE_ON if on else _USAGE
+        return Usage(*self._session.row(counted, {"account": account}))
 
     def load(self) -> Usage:
         return Usage(*self._session.row(_LOAD))

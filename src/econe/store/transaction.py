@@ -10,10 +10,9 @@ from econe.domain.ids import write_id
 from econe.domain.keypairs import KeyPair
 from econe.domain.launch_templates import LaunchTemplate
 from econe.domain.networks import SecurityGroup, Subnet, Vpc
-from econe.domain.volumes import Volume
 from econe.store import rows, tables
 from econe.store.identity import AccessKeyRows, AccountRows, TokenRows
-from econe.store.rows import ImageRows, InstanceRows, InterfaceRows, TableRows
+from econe.store.rows import ImageRows, InstanceRows, InterfaceRows, TableRows, VolumeRows
 from econe.store.sealing import Seal
 from econe.store.sizes import SizeRows
 from econe.store.statements import Session, Statement
@@ -76,8 +75,8 @@ class DatabaseTransaction:
         return TemplateVersionRows(self._session)
 
     @property
-    def volumes(self) -> TableRows[Volume]:
-        return TableRows(self._session, rows.VOLUMES)
+    def volumes(self) -> VolumeRows:
+        return VolumeRows(self._session)
 
     @property
     def interfaces(self) -> InterfaceRows:
