@@ -116,6 +116,16 @@ def test_usage_is_of_the_accounts_instances_that_are_not_terminated(store: Store
         tx.instances.add(made.instance("i-00000008", account=JOHN, vcpus=9))
     with store.reading() as tx:
         assert tx.instances.usage(HELEN) == Usage(6, 10, 500)
+        assert tx.instances.usage(HELEN, on=True) == Usage(5, 8, 400)
+
+
+def test_the_sizes_of_an_accounts_disks_together(store: Store) -> None:
+    with store.writing() as tx:
+        assert tx.volumes.total_gib(HELEN) == 0
+        tx.volumes.add(made.volume("vol-00000001", size_gib=3))
+        tx.volumes.add(made.volume("vol-00000002", size_gib=4))
+        tx.volumes.add(made.volume("vol-00000003", size_gib=5, account=JOHN))
+        assert tx.volumes.total_gib(HELEN) == 7
 
 
 def test_a_number_is_claimed_where_no_greater_one_was_given(store: Store) -> None:
