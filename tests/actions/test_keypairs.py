@@ -1,7 +1,15 @@
 import pytest
 from tests.support.desk import refused
 
-from econe.domain.faults import Duplicate, Invalid, Malformed, Missing, NotFound, Noun, Unsupported
+from econe.domain.faults import (
+    Conflict,
+    Duplicate,
+    Invalid,
+    Malformed,
+    Missing,
+    NotFound,
+    Noun,
+)
 
 
 def create(desk, name="mykey", **asked):
@@ -47,16 +55,36 @@ def test_a_name_is_taken_once_in_an_account(helen, paris):
     create(helen, "my*")  # no pattern
 
 
-@pytest.mark.parametrize("name", ["", "x" * 256, "ключ", "a\nb"])
+@pytest.mark.parametrize("name", ["", "x" * 256, "ключ", "a\nb", " a", "a "])
 def test_names_are_printable_ascii(helen, name):
     with refused(Invalid, Noun.PARAMETER, "KeyName"):
         create(helen, name)
 
 
-def test_putty_form_is_refused(helen):
-    with refused(Unsupported, Noun.PARAMETER, "ppk"):
-        create(helen, KeyFormat="ppk")
-    create(helen, KeyFormat="pem")
+@pytest.mark.parametrize("kind", ["rsa", "ed25519"])
+def test_puttys_form_bears_the_name(helen, kind):
+    """API reference, CreateKeyPair: KeyFormat."""
+    made = create(helen, "my key", KeyType=kind, KeyFormat="ppk")
+    head = made["KeyMaterial"].splitlines()[:3]
+    assert head == [f"PuTTY-User-Key-File-2: ssh-{kind}", "Encryption: none", "Comment: my key"]
+    (shown,) = helen("DescribeKeyPairs")["KeyPairs"]
+    assert (shown["KeyType"], shown["KeyFingerprint"]) == (kind, made["KeyFingerprint"])
+
+
+def test_tags_of_other_things_cannot_be_given_to_a_key_pair(helen):
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "a", "Value": "b"}]}]
+    with refused(Invalid, Noun.PARAMETER, "not a valid taggable resource type"):
+        create(helen, TagSpecifications=tags)
+
+
+def test_tags_at_creation_are_found(helen):
+    tags = [{"ResourceType": "key-pair", "Tags": [{"Key": "team", "Value": "a"}]}]
+    made = create(helen, "a", TagSpecifications=tags)
+    create(helen, "b")
+    assert made["Tags"] == [{"Key": "team", "Value": "a"}]
+    for name, value in (("tag:team", "a"), ("tag-key", "team"), ("key-pair-id", "key-1")):
+        assert names(helen, Filters=[{"Name": name, "Values": [value]}]) == ["a"]
+    assert helen("DescribeKeyPairs")["KeyPairs"][0]["Tags"] == made["Tags"]
 
 
 def test_an_import_keeps_the_key_and_its_tags(helen):
@@ -94,6 +122,14 @@ def test_deleting_by_name_or_id(helen, by):
     assert names(helen) == []
 
 
+def test_a_name_and_an_id_are_of_one_pair(helen):
+    create(helen, "a")
+    with refused(Conflict, Noun.PARAMETER, "is not the key pair 'b'"):
+        helen("DeleteKeyPair", KeyName="b", KeyPairId="key-00000001")
+    helen("DeleteKeyPair", KeyName="a", KeyPairId="key-00000001")
+    assert names(helen) == []
+
+
 def test_deleting_needs_a_name_or_an_id(helen):
     with refused(Missing, Noun.PARAMETER):
         helen("DeleteKeyPair")
@@ -118,3 +154,5 @@ def test_names_and_ids_that_are_not_there_are_not_found(helen, paris):
     for asked in ({"KeyNames": ["c"]}, {"KeyPairIds": ["key-00000001"]}, {"KeyNames": ["?"]}):
         with refused(NotFound, Noun.KEY_PAIR):
             helen("DescribeKeyPairs", **asked)
+    with refused(NotFound, Noun.KEY_PAIR, "The key pairs 'x, y' do not exist"):
+        helen("DescribeKeyPairs", KeyNames=["x", "y"])

@@ -33,6 +33,7 @@ def create_key_pair(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
         ctx.account.number,
         name=asked["KeyName"],
         key_type=asked.get("KeyType", "rsa"),
+        key_format=asked.get("KeyFormat", "pem"),
         tags=tags.get("key-pair", {}),
         now=ctx.now,
     )
@@ -57,7 +58,7 @@ def import_key_pair(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
 def delete_key_pair(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     """One that does not exist is deleted successfully, as in EC2."""
     name, key_id = asked.get("KeyName"), asked.get("KeyPairId")
-    if name is None and key_id is None:
+    if not name and not key_id:
         raise Missing(Noun.PARAMETER, "KeyName")
     deleted = ctx.cloud.key_pairs.delete(ctx.tx, ctx.account.number, name, key_id)
     return {"Return": True} | ({"KeyPairId": deleted.id} if deleted else {})
@@ -78,9 +79,7 @@ def describe_key_pairs(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
         by_name = Criterion("name", tuple(literally(name) for name in names))
         known = {row.name for row in rows.find(replace(query, criteria=(by_name,))).items}
         if missing := [name for name in names if name not in known]:
-            raise NotFound(
-                Noun.KEY_PAIR, missing[0], f"The key pair '{', '.join(missing)}' does not exist"
-            )
+            raise _missing(missing)
         criteria = (*criteria, by_name)
 
     def show(row: KeyPair) -> dict[str, Any]:
@@ -90,6 +89,12 @@ def describe_key_pairs(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     query = replace(query, criteria=criteria)
     kept, _ = gather(ctx, rows, query, sieve=sieve, page=everything, show=show)
     return {"KeyPairs": kept}
+
+
+def _missing(names: list[str]) -> NotFound:
+    listed = ", ".join(names)
+    said = f"The key pairs '{listed}' do not exist" if len(names) > 1 else ""
+    return NotFound(Noun.KEY_PAIR, listed, said)
 
 
 def _named(row: KeyPair) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from econe.domain.faults import Duplicate, Invalid, LimitExceeded, Noun, Unsupported
+from econe.domain.faults import Conflict, Duplicate, Invalid, LimitExceeded, Noun, Unsupported
 from econe.domain.hidden import Hidden
 from econe.domain.ids import read_id
 from econe.domain.keypairs import KeyPair
@@ -33,20 +33,21 @@ class Keyring:
         *,
         name: str,
         key_type: str,
+        key_format: str,
         tags: Mapping[str, str],
         now: datetime,
     ) -> tuple[KeyPair, Hidden[str]]:
-        """A new pair and its private half in PEM, which is told this once and not kept."""
+        """A new pair and its private half, as `pem` or `ppk`; it is told this once and not kept."""
         if key_type not in TYPES:
             raise Unsupported(
                 Noun.KEY_PAIR, key_type, f"Key pairs of type '{key_type}' cannot be made."
             )
         _check_new(tx, account, name, tags)
         self._check_room(tx, account)
-        made = self.maker.make(key_type)
-        if made.private_pem is None:
+        made = self.maker.make(key_type, key_format=key_format, comment=name)
+        if made.private is None:
             raise TypeError("a key maker made a key without its private half")
-        return _keep(tx, account, name=name, key=made, tags=tags, now=now), made.private_pem
+        return _keep(tx, account, name=name, key=made, tags=tags, now=now), made.private
 
     def take(
         self,
@@ -71,7 +72,8 @@ class Keyring:
     def delete(
         self, tx: Transaction, account: str, name: str | None, asked_id: str | None
     ) -> KeyPair | None:
-        """The pair that was deleted; None, and no error, where there was none (as EC2)."""
+        """The pair that was deleted; None, and no error, where there was none (as EC2). A name and
+        an id may both be given, if they are of one pair."""
         found = None
         if asked_id is not None:
             found = tx.key_pairs.get(read_id(Noun.KEY_PAIR, asked_id))
@@ -79,21 +81,33 @@ class Keyring:
             found = key_pair_named(tx, account, name)
         if found is None or found.account != account:
             return None
+        if name not in (None, found.name):
+            raise Conflict(
+                Noun.PARAMETER,
+                "KeyName",
+                f"The key pair '{found.id}' is not the key pair '{name}'.",
+            )
         tx.key_pairs.remove(found.id)
         return found
 
 
 def _check_new(tx: Transaction, account: str, name: str, tags: Mapping[str, str]) -> None:
-    if not 1 <= len(name) <= LONGEST_NAME or not (name.isascii() and name.isprintable()):
+    _check_name(name)
+    check_tags(tags)
+    if key_pair_named(tx, account, name) is not None:
+        raise Duplicate(Noun.KEY_PAIR, name, f"The keypair '{name}' already exists.")
+
+
+def _check_name(name: str) -> None:
+    """EC2 User Guide, "Create a key pair": up to 255 ASCII characters, no spaces at the ends."""
+    fits = 1 <= len(name) <= LONGEST_NAME and name.isascii() and name.isprintable()
+    if not fits or name != name.strip():
         raise Invalid(
             Noun.PARAMETER,
             "KeyName",
             f"Value ({name}) for parameter KeyName is invalid. It must be 1 to {LONGEST_NAME} "
-            "printable ASCII characters.",
+            "printable ASCII characters, without spaces at its ends.",
         )
-    check_tags(tags)
-    if key_pair_named(tx, account, name) is not None:
-        raise Duplicate(Noun.KEY_PAIR, name, f"The keypair '{name}' already exists.")
 
 
 def key_pair_named(tx: Transaction, account: str, name: str) -> KeyPair | None:

@@ -375,15 +375,18 @@ class KnownKey:
     public_key: str
     """OpenSSH's one line without a comment."""
     fingerprint: str
-    private_pem: Hidden[str] | None = None
+    private: Hidden[str] | None = None
     """Only of a key that was just made."""
 
 
 class KeyMaker(Protocol):
     """SSH keys: making them and reading them needs more than the standard library."""
 
-    def make(self, key_type: str) -> KnownKey:
-        """A new pair, `rsa` (2048 bits) or `ed25519`. rsa takes about a tenth of a second."""
+    def make(self, key_type: str, *, key_format: str = "pem", comment: str = "") -> KnownKey:
+        """A new pair, `rsa` (2048 bits) or `ed25519`. rsa takes about a tenth of a second.
+
+        The private half is written as `pem`, or as a `ppk` of PuTTY's, which bears the comment.
+        """
 
     def read(self, material: bytes) -> KnownKey:
         """A public key as ImportKeyPair takes it: OpenSSH's line, DER in base64, PEM, RFC 4716.
