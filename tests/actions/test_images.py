@@ -118,6 +118,20 @@ def test_shared_images_are_listed_for_the_account_and_its_groups(helen, paris):
         )
 
 
+def test_an_images_tags_are_its_owners_alone(helen, paris):
+    """User Guide, "Tag your Amazon EC2 resources": tags of what is shared are not shared."""
+    theirs, mine = publish(paris, paris.image()), helen.image()
+    for desk, image in ((paris, theirs), (helen, mine)):
+        desk("CreateTags", Resources=[image], Tags=[{"Key": "Name", "Value": "web"}])
+    tags = {view["ImageId"]: view["Tags"] for view in helen("DescribeImages")["Images"]}
+    assert tags == {theirs: [], mine: [{"Key": "Name", "Value": "web"}]}
+    for name, value in (("tag:Name", "web"), ("tag-key", "Name"), ("tag-value", "web")):
+        assert shown(helen, Filters=[{"Name": name, "Values": [value]}]) == [mine]
+    assert shown(paris, Filters=[{"Name": "tag:Name", "Values": ["*"]}]) == [theirs]
+    with refused(NotFound, Noun.IMAGE):
+        helen("CreateTags", Resources=[theirs], Tags=[{"Key": "Name", "Value": "mine"}])
+
+
 def test_images_on_their_way_and_failed_ones_are_listed_with_the_reason(helen):
     pending, failed = helen.image(), helen.image()
     why = Reason("Client.VolumeLimitExceeded", "Client.VolumeLimitExceeded: No room.")

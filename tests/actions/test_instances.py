@@ -162,7 +162,7 @@ def test_only_what_changed_is_loaded(helen):
 
 CHANGES = {
     "state": lambda desk, id_: desk("StopInstances", InstanceIds=[id_]),
-    "tag": lambda desk, id_: desk("CreateTags", Resources=[id_], Tags=[{"Key": "a"}]),
+    "tag": lambda desk, id_: desk("CreateTags", Resources=[id_], Tags=[{"Key": "a", "Value": ""}]),
     "untag": lambda desk, id_: desk("DeleteTags", Resources=[id_]),
     "started": lambda desk, id_: (
         desk("StopInstances", InstanceIds=[id_]),

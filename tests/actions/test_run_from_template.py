@@ -272,7 +272,7 @@ def test_marks_do_not_count_among_the_50(launched):
     desk("CreateTags", Resources=[instance], Tags=tags("instance", **more)["Tags"])
     assert len(shown(desk, instance)) == 52
     with refused(LimitExceeded, Noun.TAG):
-        desk("CreateTags", Resources=[instance], Tags=[{"Key": "one too many"}])
+        desk("CreateTags", Resources=[instance], Tags=[{"Key": "one too many", "Value": ""}])
     fifty = {f"k{number}": "" for number in range(50)}
     (row,) = run(desk, TagSpecifications=[tags("instance", **fifty)])
     assert len(shown(desk, row.id)) == 52

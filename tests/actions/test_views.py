@@ -77,7 +77,7 @@ ANSWERS = {
         "ModifyLaunchTemplate", LaunchTemplateName="web", DefaultVersion="2"
     ),
     "CreateKeyPair": lambda d: d("CreateKeyPair", KeyName="k", KeyType="ed25519"),
-    "CreateTags": lambda d: d("CreateTags", Resources=d.launch(), Tags=[{"Key": "a"}]),
+    "CreateTags": lambda d: d("CreateTags", Resources=d.launch(), Tags=[{"Key": "a", "Value": ""}]),
     "DeleteKeyPair": lambda d: d("DeleteKeyPair", KeyName="mykey"),
     "DeleteTags": lambda d: d("DeleteTags", Resources=d.launch()),
     "DeregisterImage": lambda d: d("DeregisterImage", ImageId=d.image()),

@@ -9,6 +9,7 @@ from econe.domain.faults import (
     Missing,
     NotFound,
     Noun,
+    Unavailable,
 )
 
 SMALL = {"InstanceType": "m1.small"}
@@ -74,10 +75,27 @@ def test_any_unicode_may_be_a_tag(helen, key):
     assert tags_of(helen, id_) == {key: key}
 
 
-def test_a_tag_without_a_value_has_an_empty_one(helen):
+def test_a_value_may_be_empty_and_must_be_said(helen):
+    """API reference, CreateTags; EC2 says so of a Value that is not there."""
     (id_,) = helen.launch()
-    helen("CreateTags", Resources=[id_], Tags=[{"Key": "marked"}])
+    with refused(Invalid, Noun.PARAMETER, "Tag value cannot be null. Use empty string instead."):
+        helen("CreateTags", Resources=[id_], Tags=[{"Key": "a", "Value": "b"}, {"Key": "marked"}])
+    assert tags_of(helen, id_) == {}
+    helen("CreateTags", Resources=[id_], Tags=[{"Key": "marked", "Value": ""}])
     assert tags_of(helen, id_) == {"marked": ""}
+
+
+def test_one_request_names_1000_resources_and_tags_at_most(helen):
+    (id_,) = helen.launch()
+    helen("CreateTags", Resources=[id_] * 1000, Tags=pairs(a="b"))
+    for action, asked in (
+        ("CreateTags", {"Resources": [id_] * 1001, "Tags": pairs(a="c")}),
+        ("DeleteTags", {"Resources": [id_] * 1001}),
+        ("DeleteTags", {"Resources": [id_], "Tags": numbered(1001)}),
+    ):
+        with refused(LimitExceeded, Noun.PARAMETER, "At most 1000"):
+            helen(action, **asked)
+    assert tags_of(helen, id_) == {"a": "b"}
 
 
 @pytest.mark.parametrize(
@@ -89,6 +107,7 @@ def test_a_tag_without_a_value_has_an_empty_one(helen):
         ({"Key": "k" * 129, "Value": ""}, Invalid, Noun.TAG),
         ({"Key": "k", "Value": "v" * 257}, Invalid, Noun.TAG),
         ({"Value": "v"}, Missing, Noun.PARAMETER),
+        ({"Key": "aWs:x", "Value": "v"}, Invalid, Noun.TAG),
     ],
 )
 def test_tags_that_ec2_refuses_are_refused(helen, tag, kind, noun):
@@ -106,7 +125,13 @@ def test_the_longest_tag_fits(helen):
 
 def test_one_key_twice_is_a_mistake(helen):
     with refused(Duplicate, Noun.TAG):
-        helen("CreateTags", Resources=helen.launch(), Tags=[{"Key": "a"}, {"Key": "a"}])
+        helen("CreateTags", Resources=helen.launch(), Tags=[*pairs(a="1"), *pairs(a="1")])
+
+
+def test_keys_that_differ_in_case_are_two(helen):
+    (id_,) = helen.launch()
+    helen("CreateTags", Resources=[id_], Tags=pairs(a="1", A="2"))
+    assert tags_of(helen, id_) == {"a": "1", "A": "2"}
 
 
 def test_a_resource_has_50_tags_at_most(helen):
@@ -128,7 +153,10 @@ def test_several_resources_are_tagged_together_or_not_at_all(helen, paris):
         ("vol-xyz", Malformed, Noun.VOLUME),
         ("elephant", Malformed, Noun.RESOURCE),
         ("r-00000001", Malformed, Noun.RESOURCE),
-        ("snap-00000001", Malformed, Noun.RESOURCE),
+        ("rtb-00000001", Malformed, Noun.RESOURCE),
+        ("snap-00000001", NotFound, Noun.SNAPSHOT),
+        ("snap-x", Malformed, Noun.SNAPSHOT),
+        ("eipalloc-00000001", NotFound, Noun.ALLOCATION),
     ):
         with refused(kind, noun):
             helen("CreateTags", Resources=[id_, other], Tags=pairs(a="b"))
@@ -168,3 +196,20 @@ def test_a_removed_resource_leaves_no_tags(helen):
     helen.gone([ids["instance"]])
     helen("DeleteKeyPair", KeyName="mykey")
     assert helen("DescribeTags")["Tags"] == []
+
+
+def test_a_deregistered_image_has_no_tags_and_takes_none(helen):
+    image_id = helen.image()
+    helen("CreateTags", Resources=[image_id], Tags=pairs(a="b"))
+    helen("DeregisterImage", ImageId=image_id)
+    assert helen("DescribeTags")["Tags"] == []
+    with refused(Unavailable, Noun.IMAGE, "no longer available"):
+        helen("CreateTags", Resources=[image_id], Tags=pairs(a="b"))
+
+
+def test_tags_of_the_cloud_itself_stay_when_all_are_deleted(helen):
+    (id_,) = helen.launch()
+    with helen.store.writing() as tx:
+        tx.tags.put(helen.account.number, id_, "instance", {"aws:cloud": "ours", "mine": "x"})
+    helen("DeleteTags", Resources=[id_])
+    assert tags_of(helen, id_) == {"aws:cloud": "ours"}

@@ -187,17 +187,26 @@ def describe_images(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     wanted = (
         *listed,
         *sieve.criteria,
+        *_whose_tags(ctx, sieve.criteria),
         *_owned(ctx, asked.get("Owners")),
         *_executable(ctx, asked.get("ExecutableUsers")),
     )
     name_of = _names(ctx.tx)
 
     def show(row: Image) -> dict[str, Any]:
-        return views.image(row, name_of(row.account))
+        seen = row if row.account == ctx.account.number else replace(row, tags={})
+        return views.image(seen, name_of(row.account))
 
     query = replace(query, criteria=wanted)
     kept, token = gather(ctx, ctx.tx.images, query, sieve=sieve, page=page, show=show)
     return answer("Images", kept, token)
+
+
+def _whose_tags(ctx: Context, criteria: Sequence[Criterion]) -> list[Criterion]:
+    """An image's tags are its owner's: others neither see them nor find it by them (User Guide,
+    "Tag your Amazon EC2 resources")."""
+    asks = any(each.field.startswith(("tag:", "tag-")) for each in criteria)
+    return [Criterion("account", (ctx.account.number,))] if asks else []
 
 
 def _owned(ctx: Context, owners: Sequence[str] | None) -> list[Criterion]:

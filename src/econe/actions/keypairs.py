@@ -20,12 +20,7 @@ KEY_FILTERS: Final = Table(
 )
 
 
-@action(
-    "CreateKeyPair",
-    writes=True,
-    takes="KeyName KeyType TagSpecifications",
-    only={"KeyFormat": ("pem",)},
-)
+@action("CreateKeyPair", writes=True, takes="KeyName KeyType KeyFormat TagSpecifications")
 def create_key_pair(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     tags = read_specifications(asked, ["key-pair"])
     row, private = ctx.cloud.key_pairs.create(

@@ -1,5 +1,6 @@
 """Tags of anything that bears them."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from econe.actions import views
@@ -8,11 +9,12 @@ from econe.actions.filters import Table, read_filters
 from econe.actions.listing import answer
 from econe.actions.pages import read_page
 from econe.actions.registry import action
-from econe.actions.tagspecs import read_tags
-from econe.domain.faults import Missing, Noun
+from econe.actions.tagspecs import read_whole_tags
+from econe.domain.faults import LimitExceeded, Missing, Noun
 from econe.domain.queries import Criterion, Query, literally
 from econe.domain.tagging import drop_tags, put_tags
 
+MOST_AT_ONCE: Final = 1000
 TAG_FILTERS: Final = Table(
     pushed={
         "key": "key",
@@ -26,7 +28,8 @@ TAG_FILTERS: Final = Table(
 
 @action("CreateTags", writes=True, takes="Resources Tags")
 def create_tags(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    put_tags(ctx.tx, ctx.account.number, asked["Resources"], read_tags(asked["Tags"]))
+    _check_count("ResourceId", asked["Resources"])
+    put_tags(ctx.tx, ctx.account.number, asked["Resources"], read_whole_tags(asked["Tags"]))
     return {}
 
 
@@ -35,6 +38,8 @@ def delete_tags(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     """With a value the tag goes only if it has that value (an empty one counts); without Tags
     all of the resources' tags go."""
     given = asked.get("Tags")
+    _check_count("ResourceId", asked["Resources"])
+    _check_count("Tag", given or ())
     tags = None if given is None else [_named(tag) for tag in given]
     drop_tags(ctx.tx, ctx.account.number, asked["Resources"], tags)
     return {}
@@ -67,6 +72,14 @@ def _of_tag(given: Criterion) -> list[Criterion]:
     if given.field.startswith("tag-"):
         return [Criterion(given.field.removeprefix("tag-"), given.patterns)]
     return [given]
+
+
+def _check_count(name: str, given: Sequence[Any]) -> None:
+    """API reference, CreateTags and DeleteTags."""
+    if len(given) > MOST_AT_ONCE:
+        raise LimitExceeded(
+            Noun.PARAMETER, name, f"At most {MOST_AT_ONCE} of {name} can be given in a request."
+        )
 
 
 def _named(tag: dict[str, Any]) -> tuple[str, str | None]:

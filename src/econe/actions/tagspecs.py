@@ -6,6 +6,16 @@ from typing import Any
 from econe.domain.faults import Duplicate, Invalid, Missing, Noun
 
 
+def read_whole_tags(given: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """As CreateTags takes them: the value must be said, and may be empty (API reference,
+    CreateTags: "The value parameter is required")."""
+    if any(tag.get("Value") is None for tag in given):
+        raise Invalid(
+            Noun.PARAMETER, "Tag.Value", "Tag value cannot be null. Use empty string instead."
+        )
+    return read_tags(given)
+
+
 def read_tags(given: Sequence[Mapping[str, Any]] | None) -> dict[str, str]:
     """Key -> value; a tag without a value has an empty one. Raises Missing, Duplicate."""
     tags: dict[str, str] = {}

@@ -23,7 +23,7 @@ from econe.domain.images import Content, Image, ImageState, Placing, Protection
 from econe.domain.limits import check_room_for_image
 from econe.domain.ports import Transaction
 from econe.domain.queries import Criterion, Query, literally
-from econe.domain.tagging import check_tags
+from econe.domain.tagging import check_tags, drop_all_tags
 
 NAME_LENGTHS = range(3, 129)
 LONGEST_DESCRIPTION = 255
@@ -134,7 +134,10 @@ class Gallery:
                 image.id,
                 f"The image '{image.id}' is protected from deregistration.",
             )
-        return tx.images.save(replace(image, registered=False, state=ImageState.DEREGISTERED))
+        gone = replace(image, registered=False, state=ImageState.DEREGISTERED)
+        saved = tx.images.save(gone)
+        drop_all_tags(tx, image.id)  # raises the version, so it comes after
+        return saved
 
     def _check_placing(self, placing: Placing) -> None:
         for name, value in ((part.name, getattr(placing, part.name)) for part in fields(placing)):

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from econe.domain.faults import Invalid, LimitExceeded, Malformed, NotFound, Noun
+from econe.domain.faults import Invalid, LimitExceeded, Malformed, NotFound, Noun, Unavailable
 from econe.domain.ids import noun_of, read_id
+from econe.domain.images import ImageState
 from econe.domain.ports import Rows, Transaction
 from econe.domain.tags import (
     LONGEST_KEY,
@@ -38,7 +39,7 @@ def check_tags(tags: Mapping[str, str]) -> None:
     for key, value in tags.items():
         check_key(key)
         if not key:
-            raise Invalid(Noun.TAG, key, "Tag keys must not be empty.")
+            raise Invalid(Noun.TAG, key, "Tag key cannot be null or empty.")
         if len(value) > LONGEST_VALUE:
             raise Invalid(
                 Noun.TAG, key, f"Tag value exceeds the maximum length of {LONGEST_VALUE} characters"
@@ -62,7 +63,10 @@ def usable_tags(tags: Mapping[str, str]) -> dict[str, str]:
 def check_key(key: str) -> None:
     if is_reserved(key):
         raise Invalid(
-            Noun.TAG, key, f"Tag keys starting with '{RESERVED}' are reserved for internal use"
+            Noun.TAG,
+            key,
+            f"Value ( {key} ) for parameter key is invalid. Tag keys starting with '{RESERVED}' "
+            "are reserved for internal use",
         )
     if len(key) > LONGEST_KEY:
         raise Invalid(
@@ -87,20 +91,15 @@ def put_tags(tx: Transaction, account: str, asked: Sequence[str], tags: Mapping[
     """The same tags on each resource, or on none where one of them cannot bear them."""
     check_tags(tags)
     targets = [_owned(tx, account, text) for text in dict.fromkeys(asked)]
-    for noun, row_id in targets:
-        if noun is Noun.INSTANCE and _tells(tx, row_id):
+    for noun, row in targets:
+        if noun is Noun.INSTANCE and row.metadata_options.tells_tags:
             check_tellable(tags)
-        if len(of_users(tx.tags.of(row_id)).keys() | tags.keys()) > MOST:
+        if len(of_users(tx.tags.of(row.id)).keys() | tags.keys()) > MOST:
             raise LimitExceeded(
-                Noun.TAG, row_id, f"The resource '{row_id}' would have more than {MOST} tags."
+                Noun.TAG, row.id, f"The resource '{row.id}' would have more than {MOST} tags."
             )
-    for noun, row_id in targets:
-        tx.tags.put(account, row_id, noun.value, tags)
-
-
-def _tells(tx: Transaction, instance_id: str) -> bool:
-    row = tx.instances.get(instance_id)
-    return row is not None and row.metadata_options.tells_tags
+    for noun, row in targets:
+        tx.tags.put(account, row.id, noun.value, tags)
 
 
 def drop_tags(
@@ -114,22 +113,37 @@ def drop_tags(
     for key, _ in tags or ():
         check_key(key)
     targets = [_owned(tx, account, text) for text in dict.fromkeys(asked)]
-    for _, row_id in targets:
-        wanted = [(key, None) for key in of_users(tx.tags.of(row_id))] if tags is None else tags
-        for key, value in wanted:
-            tx.tags.drop(row_id, key, value)
+    for _, row in targets:
+        _drop(tx, row.id, _of_users(tx, row.id) if tags is None else tags)
 
 
-def _owned(tx: Transaction, account: str, asked: str) -> tuple[Noun, str]:
-    """The kind and id of a resource of the account. Raises Malformed, NotFound."""
+def drop_all_tags(tx: Transaction, row_id: str) -> None:
+    """Of a thing that users see no more, and whose row stays."""
+    _drop(tx, row_id, [(key, None) for key in tx.tags.of(row_id)])
+
+
+def _of_users(tx: Transaction, row_id: str) -> list[tuple[str, str | None]]:
+    return [(key, None) for key in of_users(tx.tags.of(row_id))]
+
+
+def _drop(tx: Transaction, row_id: str, tags: Iterable[tuple[str, str | None]]) -> None:
+    for key, value in tags:
+        tx.tags.drop(row_id, key, value)
+
+
+def _owned(tx: Transaction, account: str, asked: str) -> tuple[Noun, Any]:
+    """The kind and the row of a resource of the account. Raises Malformed, NotFound, and
+    Unavailable for an image that was deregistered."""
     noun = noun_of(asked)
-    if noun is None or noun not in TAGGABLE:
+    if noun is None:
         raise Malformed(Noun.RESOURCE, asked, f"The ID '{asked}' is not valid")
     row_id = read_id(noun, asked)
-    row = _rows(tx)[noun].get(row_id)
+    row = _rows(tx)[noun].get(row_id) if noun in TAGGABLE else None
     if row is None or row.account != account:
         raise NotFound(noun, asked)
-    return noun, row_id
+    if noun is Noun.IMAGE and row.state is ImageState.DEREGISTERED:
+        raise Unavailable(noun, asked, f"The image id '[{asked}]' is no longer available")
+    return noun, row
 
 
 def _rows(tx: Transaction) -> Mapping[Noun, Rows[Any]]:
