@@ -210,8 +210,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-@pytest.fixture
-def cloud() -> Cloud:
+def make_cloud() -> Cloud:
     return Cloud(
         region="us-east-1",
         zone="us-east-1a",
@@ -224,25 +223,28 @@ def cloud() -> Cloud:
     )
 
 
-def _account(store: Store, cloud: Cloud, number: str, name: str) -> Account:
+@pytest.fixture
+def cloud() -> Cloud:
+    return make_cloud()
+
+
+def make_account(store: Store, cloud: Cloud, number: str, name: str) -> Desk:
     account = Account(number, name, NOW)
     with store.writing() as tx:
         tx.accounts.add(account)
         ensure_default_network(tx, number, cloud.zone, cloud.vpc_pools, NOW)
-    return account
+    return Desk(store, cloud, account, cloud.consoles)  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def helen(store: Store, cloud: Cloud) -> Desk:
-    account = _account(store, cloud, "111122223333", "helen")
-    return Desk(store, cloud, account, cloud.consoles)  # type: ignore[arg-type]
+    return make_account(store, cloud, "111122223333", "helen")
 
 
 @pytest.fixture
 def paris(store: Store, cloud: Cloud) -> Desk:
     """Another account in the same cloud."""
-    account = _account(store, cloud, "444455556666", "paris")
-    return Desk(store, cloud, account, cloud.consoles)  # type: ignore[arg-type]
+    return make_account(store, cloud, "444455556666", "paris")
 
 
 @contextmanager

@@ -18,11 +18,12 @@ from econe.domain.queries import Criterion
 
 MOST_FILTERS: Final = 50
 MOST_VALUES: Final = 200
-"""Of all filters of a request together (API reference, "Filter")."""
+"""Of one filter (EC2 User Guide, "Filter your resources")."""
 NOTHING: Final = ""
 """The path to what nothing here has."""
 NO: Final = "=false"
-"""The path to what is false of all that is here. `=` begins a text instead of a path."""
+"""The path to what is false of all that is here. `=` begins a text instead of a path; behind a
+path (`NetworkInterfaces.=false`) it is of each that is there, so of nothing where none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +60,17 @@ def read_filters(asked: Mapping[str, Any], table: Table) -> Sieve:
     paths: list[Criterion] = []
     filters = asked.get("Filters") or ()
     if len(filters) > MOST_FILTERS:
-        raise LimitExceeded(
-            Noun.PARAMETER, "Filter", f"The maximum number of filters is {MOST_FILTERS}."
-        )
-    if sum(len(given.get("Values") or ()) for given in filters) > MOST_VALUES:
-        raise LimitExceeded(
-            Noun.PARAMETER, "Filter", f"The maximum number of filter values is {MOST_VALUES}."
-        )
+        raise LimitExceeded(Noun.FILTER, said=f"The maximum number of filters is {MOST_FILTERS}.")
     for given in filters:
         name, values = given.get("Name") or "", tuple(given.get("Values") or ())
         if not values:
             raise Invalid(Noun.PARAMETER, name, f"The filter '{name}' has no values")
+        if len(values) > MOST_VALUES:
+            raise LimitExceeded(
+                Noun.FILTER,
+                name,
+                f"The maximum number of values of a filter is {MOST_VALUES}: '{name}'.",
+            )
         if table.tagged and _is_of_tags(name):
             criteria.append(Criterion(name, values))
             continue

@@ -48,7 +48,7 @@ IMAGE_FILTERS: Final = Table(
         "block-device-mapping.volume-type": "BlockDeviceMappings.Ebs.VolumeType",
         "boot-mode": "BootMode",
         "ena-support": "EnaSupport",
-        "free-tier-eligible": NOTHING,
+        "free-tier-eligible": "FreeTierEligible",
         "hypervisor": "Hypervisor",
         "image-allowed": NOTHING,
         "image-type": "ImageType",

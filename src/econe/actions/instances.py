@@ -75,8 +75,11 @@ def _sifted(
     def show(row: Instance) -> dict[str, Any]:
         fragment = _fragment(ctx, row)
         fragments[row.id] = (row.reservation_id, fragment)
-        interface_tags = [tag for each in row.interfaces for tag in views.tags(each.tags)]
-        return {**fragment.structure, "InterfaceTags": interface_tags}
+        return {
+            **fragment.structure,
+            "InterfaceTags": [tag for each in row.interfaces for tag in views.tags(each.tags)],
+            "InterfaceZones": [row.zone for _ in row.interfaces],
+        }
 
     kept, token = gather(ctx, ctx.tx.instances, query, sieve=sieve, page=page, show=show)
     return [fragments[view["InstanceId"]] for view in kept], token

@@ -280,6 +280,7 @@ def image(row: Image, owner_name: str) -> View:
         "DeregistrationProtection": protection(row),
         "Description": row.description,
         "EnaSupport": False,
+        "FreeTierEligible": False,
         "Hypervisor": HYPERVISOR,
         "ImageId": row.id,
         "ImageLocation": row.location,

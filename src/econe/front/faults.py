@@ -232,6 +232,9 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.NOT_FOUND, _N.ZONE): Words(_VALUE, 400, "Invalid availability zone: [{}]"),
     (_K.INVALID, _N.ZONE): Words(_VALUE, 400, "Invalid availability zone: [{}]"),
     # the request itself
+    (_K.LIMIT, _N.FILTER): Words(
+        "FilterLimitExceeded", 400, "The request uses too many filters or too many values"
+    ),
     (_K.INVALID, _N.PARAMETER): Words(_VALUE, 400, "Invalid value for parameter: {}"),
     (_K.MALFORMED, _N.PARAMETER): Words(_VALUE, 400, "Invalid value for parameter: {}"),
     (_K.LIMIT, _N.PARAMETER): Words(_VALUE, 400, "Too much for parameter: {}"),
