@@ -13,7 +13,7 @@ from econe.domain.sizes import CATALOGUE, choose_sizes
 @pytest.fixture
 def small(helen: Desk) -> Desk:
     """A host for four m1.small."""
-    cloud = replace(helen.cloud, capacity=Capacity(memory_mib=4 * 1741 + 100))
+    cloud = replace(helen.cloud, capacity=Capacity(memory_mib=4 * 1740 + 100))
     return replace(helen, cloud=cloud)
 
 

@@ -13,7 +13,7 @@ from econe.domain.keyring import Keyring
 from econe.domain.limits import limits_of
 from econe.front.faults import tell
 
-# m1.small: 1 vCPU, 1741 MiB; t3.medium: 2 vCPUs, 4096 MiB
+# m1.small: 1 vCPU, 1740 MiB; t3.medium: 2 vCPUs, 4096 MiB
 
 
 def limit(desk, **limits):

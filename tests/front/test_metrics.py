@@ -73,7 +73,7 @@ def test_what_was_last_read_is_shown(helen: Desk, page: MetricsPage, samples: Fi
     assert figures["econe_instance_network_receive_bytes_total"] == [(labels, 30)]
     assert figures["econe_instance_network_transmit_packets_total"] == [(labels, 4)]
     assert figures["econe_instance_vcpus"] == [(labels, 1)]
-    assert figures["econe_instance_memory_bytes"] == [(labels, 1741 << 20)]
+    assert figures["econe_instance_memory_bytes"] == [(labels, 1740 << 20)]
     (moment,) = figures["econe_instance_sample_timestamp_seconds"]
     assert moment == (labels, helen.now.timestamp())
 

@@ -15,6 +15,7 @@ from econe.domain.attributes import check_one_attribute
 from econe.domain.faults import Invalid, Missing, Noun, Unsupported
 from econe.domain.instances import Instance
 from econe.domain.launch import check_hop_limit
+from econe.domain.topology import read_options
 
 View = dict[str, Any]
 
@@ -194,6 +195,19 @@ CHANGES: Final[Mapping[str, Callable[[Context, str, Any], None]]] = {
         ctx.tx, ctx.account.number, row_id, given["Value"]
     ),
 }
+
+
+@action("ModifyInstanceCpuOptions", writes=True, takes="InstanceId CoreCount ThreadsPerCore")
+def modify_instance_cpu_options(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    options = read_options(asked.get("CoreCount"), asked.get("ThreadsPerCore"))
+    if options is None:
+        raise Missing(
+            Noun.PARAMETER, "CoreCount", "CoreCount and ThreadsPerCore must be specified."
+        )
+    row = ctx.cloud.attributes.set_cpu_options(
+        ctx.tx, ctx.account.number, asked["InstanceId"], options
+    )
+    return {"InstanceId": row.id, **views.cpu_options(row.vcpus, row.threads_per_core)}
 
 
 @action(

@@ -22,6 +22,7 @@ from econe.domain.launch import (
 )
 from econe.domain.launch_templates import DEFAULT, marks_of, overlay
 from econe.domain.template_book import find_template, find_version
+from econe.domain.topology import read_options
 
 NO_DEFAULTS: Final = MetadataDefaults()
 
@@ -30,6 +31,7 @@ SO: Final[So] = {
     "BlockDeviceMappings.Ebs.VolumeType": sorted(VOLUME_TYPES),
     "CapacityReservationSpecification.CapacityReservationPreference": ("open", "none"),
     # Machines are not throttled, which is what `unlimited` means for burstable types.
+    "CpuOptions.AmdSevSnp": ("disabled",),
     "CreditSpecification.CpuCredits": ("unlimited",),
     "EbsOptimized": (False,),
     "EnclaveOptions.Enabled": (False,),
@@ -50,6 +52,7 @@ SO: Final[So] = {
 TAKES: Final = """
     ImageId MinCount MaxCount InstanceType KeyName UserData InstanceInitiatedShutdownBehavior
     DisableApiStop DisableApiTermination Monitoring.Enabled
+    CpuOptions.CoreCount CpuOptions.ThreadsPerCore
     HibernationOptions.Configured
     BlockDeviceMappings.DeviceName BlockDeviceMappings.Ebs.VolumeSize
     BlockDeviceMappings.Ebs.DeleteOnTermination
@@ -115,6 +118,10 @@ def assemble(asked: Mapping[str, Any], defaults: MetadataDefaults = NO_DEFAULTS)
         disable_api_stop=asked.get("DisableApiStop", False),
         hibernation=asked.get("HibernationOptions", {}).get("Configured", False),
         monitored=asked.get("Monitoring", {}).get("Enabled", False),
+        cpu=read_options(
+            asked.get("CpuOptions", {}).get("CoreCount"),
+            asked.get("CpuOptions", {}).get("ThreadsPerCore"),
+        ),
         metadata_options=_read_options(asked.get("MetadataOptions", {}), defaults),
         disks=[_read_disk(each) for each in asked.get("BlockDeviceMappings", ())],
         interface_delete_on_termination=interface.get("DeleteOnTermination", True),

@@ -11,6 +11,7 @@ from econe.domain.instances import Instance
 from econe.domain.launch_templates import LaunchTemplate, TemplateVersion
 from econe.domain.networks import NetworkInterface
 from econe.domain.tags import of_users
+from econe.domain.topology import may_choose
 from econe.domain.volumes import Volume
 
 View = dict[str, Any]
@@ -84,6 +85,9 @@ def launch_parameters(row: Instance, cloud: Cloud) -> View:
         "Placement": {"AvailabilityZone": row.zone, "GroupName": "", "Tenancy": "default"},
         "TagSpecifications": _tag_specifications(row, cloud),
     }
+    size = cloud.sizes.get(row.instance_type)
+    if size is not None and may_choose(size, cloud.can):
+        made["CpuOptions"] = views.cpu_options(row.vcpus or size.vcpus, row.threads_per_core)
     if row.key_name is not None:
         made["KeyName"] = row.key_name
     if row.user_data:

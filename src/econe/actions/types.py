@@ -11,6 +11,7 @@ from econe.domain.engine_ports import Capabilities
 from econe.domain.faults import NotFound, Noun
 from econe.domain.places import zone_id
 from econe.domain.sizes import Size, sizes_of
+from econe.domain.topology import may_choose, usual_options, valid_cores, valid_threads
 
 TYPE_FILTERS: Final = Table(
     pushed={},
@@ -176,11 +177,19 @@ def view_of(size: Size, can: Capabilities) -> dict[str, Any]:
         "SupportedRootDeviceTypes": ["ebs"],
         "SupportedUsageClasses": ["on-demand"],
         "SupportedVirtualizationTypes": ["hvm"],
-        "VCpuInfo": {
-            "DefaultCores": size.vcpus,
-            "DefaultThreadsPerCore": 1,
-            "DefaultVCpus": size.vcpus,
-            "ValidCores": [size.vcpus],
-            "ValidThreadsPerCore": [1],
-        },
+        "VCpuInfo": _vcpu_info(size, can),
     }
+
+
+def _vcpu_info(size: Size, can: Capabilities) -> dict[str, Any]:
+    """Without the valid numbers where nothing can be chosen, as EC2 has it for t2."""
+    usual = usual_options(size, can)
+    made: dict[str, Any] = {
+        "DefaultCores": usual.cores,
+        "DefaultThreadsPerCore": usual.threads_per_core,
+        "DefaultVCpus": usual.vcpus,
+    }
+    if may_choose(size, can):
+        made["ValidCores"] = valid_cores(size, can)
+        made["ValidThreadsPerCore"] = valid_threads(size, can)
+    return made

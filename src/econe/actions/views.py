@@ -128,7 +128,7 @@ def instance(row: Instance, cloud: Cloud) -> View:
         "VirtualizationType": "hvm",
     }
     if vcpus := _vcpus(row, cloud):
-        made["CpuOptions"] = {"CoreCount": vcpus, "ThreadsPerCore": 1}
+        made["CpuOptions"] = cpu_options(vcpus, row.threads_per_core)
     if row.key_name is not None:
         made["KeyName"] = row.key_name
     if row.state_reason.code:
@@ -144,6 +144,10 @@ def _vcpus(row: Instance, cloud: Cloud) -> int:
     """Rows of old databases do not say it, and their type may be gone."""
     size = cloud.sizes.get(row.instance_type)
     return row.vcpus or (size.vcpus if size else 0)
+
+
+def cpu_options(vcpus: int, threads_per_core: int) -> View:
+    return {"CoreCount": vcpus // threads_per_core, "ThreadsPerCore": threads_per_core}
 
 
 def _network_of_instance(first: NetworkInterface, cloud: Cloud) -> View:

@@ -20,6 +20,7 @@ from econe.domain.launch import MOST_USER_DATA, SHUTDOWN_BEHAVIORS, check_hop_li
 from econe.domain.ports import Transaction
 from econe.domain.sizes import Size, sizes_of
 from econe.domain.tagging import check_tellable
+from econe.domain.topology import CpuOptions, check_engine_chooses, choose_options, usual_options
 
 LASTING: Final = (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED)
 """States in which nothing can be changed any more."""
@@ -48,8 +49,39 @@ class InstanceBook:
         size = sizes_of(tx, account, self.sizes).get(name)
         if size is None:
             raise Invalid(Noun.INSTANCE_TYPE, name, f"Invalid value '{name}' for InstanceType.")
+        cpu = usual_options(size, self.can)
         tx.instances.save(
-            replace(row, instance_type=name, vcpus=size.vcpus, memory_mib=size.memory_mib)
+            replace(
+                row,
+                instance_type=name,
+                vcpus=cpu.vcpus,
+                threads_per_core=cpu.threads_per_core,
+                memory_mib=size.memory_mib,
+            )
+        )
+
+    def set_cpu_options(
+        self, tx: Transaction, account: str, asked: str, options: CpuOptions
+    ) -> Instance:
+        row = self._stopped(tx, account, asked)
+        check_engine_chooses(self.can)
+        if row.hibernation:
+            raise Unsupported(
+                Noun.HIBERNATION,
+                row.id,
+                f"The instance '{row.id}' was launched for hibernation; its CPU options cannot "
+                "change.",
+            )
+        size = sizes_of(tx, account, self.sizes).get(row.instance_type)
+        if size is None:
+            raise Invalid(
+                Noun.INSTANCE_TYPE,
+                row.instance_type,
+                f"The instance type '{row.instance_type}' is no longer offered.",
+            )
+        cpu = choose_options(size, self.can, options)
+        return tx.instances.save(
+            replace(row, vcpus=cpu.vcpus, threads_per_core=cpu.threads_per_core)
         )
 
     def set_user_data(self, tx: Transaction, account: str, asked: str, data: bytes) -> None:

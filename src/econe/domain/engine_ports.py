@@ -112,6 +112,9 @@ class Capabilities:
     host_vcpus: int = 0
     host_memory_mib: int = 0
     """Of the one host that machines run on; 0 where there is no such thing."""
+    topology: bool = False
+    """Guests see the threads per core that they are given (MachineSpec.threads_per_core); else a
+    vCPU is a core."""
     hibernation: bool = False
     """Machines.hibernate() works."""
     meters: bool = False
@@ -186,6 +189,8 @@ class MachineSpec:
     template_ref: str = ""
     """The engine's own template for the type (Size.engine_ref); empty: vcpus and memory say all."""
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    threads_per_core: int = 1
+    """Of the vCPUs; where Capabilities.topology."""
 
 
 class Machines(Protocol):

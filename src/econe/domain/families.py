@@ -24,23 +24,25 @@ LADDER: Final = {
 LONG_LADDER: Final = LADDER | {"32xlarge": 128}
 """Of Intel's sixth generation."""
 LONGER_LADDER: Final = LONG_LADDER | {"48xlarge": 192}
-"""Of the seventh, and of AMD's sixth."""
+"""Of AMD's sixth."""
+SEVENTH_LADDER: Final = LADDER | {"48xlarge": 192}
+"""Of Intel's seventh."""
 
 LADDERS: Final = {
     "m5": (LADDER, 4),
     "m5a": (LADDER, 4),
     "m6i": (LONG_LADDER, 4),
     "m6a": (LONGER_LADDER, 4),
-    "m7i": (LONGER_LADDER, 4),
+    "m7i": (SEVENTH_LADDER, 4),
     "c5a": (LADDER, 2),
     "c6i": (LONG_LADDER, 2),
     "c6a": (LONGER_LADDER, 2),
-    "c7i": (LONGER_LADDER, 2),
+    "c7i": (SEVENTH_LADDER, 2),
     "r5": (LADDER, 8),
     "r5a": (LADDER, 8),
     "r6i": (LONG_LADDER, 8),
     "r6a": (LONGER_LADDER, 8),
-    "r7i": (LONGER_LADDER, 8),
+    "r7i": (SEVENTH_LADDER, 8),
 }
 """Family -> its ladder and the GiB of memory for each vCPU."""
 
@@ -54,14 +56,22 @@ BURSTABLE: Final = {
     "2xlarge": (8, 32 * GIB),
 }
 
+BURSTABLE_FAMILIES: Final = frozenset({"t2", "t3", "t3a", "t4g", "t8i"})
+"""Those that Amazon throttles, or charges, by CPU credits."""
+ONE_THREAD_FAMILIES: Final = frozenset({"c1", "m1", "m2", "t1", "t2"})
+"""Their vCPUs are cores of their own; of all later ones here two vCPUs are one core (User Guide,
+"CPU options for Amazon EC2 instances")."""
+NO_CHOICE_FAMILIES: Final = frozenset({"c1", "m1", "t1", "t2"})
+"""Those whose cores and threads cannot be chosen."""
+
 TABLES: Final = {
     "t3": BURSTABLE,
     "t3a": BURSTABLE,
     "t2": BURSTABLE | {"nano": (1, 512), "micro": (1, 1 * GIB), "small": (1, 2 * GIB)},
     "t1": {"micro": (1, 627)},
     "m1": {
-        "small": (1, 1741),
-        "medium": (1, 3789),
+        "small": (1, 1740),
+        "medium": (1, 3788),
         "large": (2, 7680),
         "xlarge": (4, 15360),
     },
@@ -75,7 +85,7 @@ TABLES: Final = {
         "10xlarge": (40, 160 * GIB),
         "16xlarge": (64, 256 * GIB),
     },
-    "c1": {"medium": (2, 1741), "xlarge": (8, 7168)},
+    "c1": {"medium": (2, 1740), "xlarge": (8, 7168)},
     "c3": {
         "large": (2, 3840),
         "xlarge": (4, 7680),
@@ -101,7 +111,7 @@ TABLES: Final = {
         "24xlarge": (96, 192 * GIB),
     },
     "r3": {
-        "large": (2, 15616),
+        "large": (2, 15360),
         "xlarge": (4, 31232),
         "2xlarge": (8, 62464),
         "4xlarge": (16, 124928),
@@ -117,6 +127,10 @@ TABLES: Final = {
     },
 }
 """Family -> size -> (vCPUs, MiB)."""
+
+
+PAIRED_FAMILIES: Final = (TABLES.keys() | LADDERS.keys()) - ONE_THREAD_FAMILIES
+"""Those whose cores have two threads."""
 
 
 def published() -> Iterator[tuple[str, int, int]]:

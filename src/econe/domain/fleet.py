@@ -25,6 +25,7 @@ from econe.domain.limits import check_room_to_start, room_for_instances
 from econe.domain.ports import Transaction
 from econe.domain.reasons import Reason
 from econe.domain.sizes import Size, sizes_of
+from econe.domain.topology import choose_options
 
 BY_USER: Final = Reason(
     "Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown"
@@ -72,6 +73,8 @@ class Fleet:
         rules.check_told_tags(order)
         rules.check_engine(order, self.can)
         size = self._size(tx, account, order.size or self.default_type)
+        cpu = choose_options(size, self.can, order.cpu)
+        size = replace(size, vcpus=cpu.vcpus)
         image = rules.find_image(tx, account, order.image)
         key = rules.find_key(tx, account, order.key_pair)
         root = rules.choose_root(order, image)
@@ -82,6 +85,7 @@ class Fleet:
             order=rules.marked(order),
             image=image,
             size=size,
+            cpu=cpu,
             key=key,
             user_data=rules.decode_user_data(order.user_data),
             root=root,

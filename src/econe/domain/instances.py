@@ -202,6 +202,8 @@ class Instance:
     vcpus: int = 0
     memory_mib: int = 0
     """What the machine has; 0 in rows of old databases, where the type says it."""
+    threads_per_core: int = 1
+    """So many of its vCPUs are one core."""
     adopted: bool = False
     """Made by others in the engine; it appeared here by itself."""
     disable_api_termination: bool = False

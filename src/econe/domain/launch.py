@@ -32,6 +32,7 @@ from econe.domain.keypairs import KeyPair
 from econe.domain.keyring import key_pair_named
 from econe.domain.ports import Transaction
 from econe.domain.tagging import check_tags, check_tellable
+from econe.domain.topology import CpuOptions
 
 GIB: Final = 1 << 30
 MOST_USER_DATA: Final = 16384
@@ -82,6 +83,7 @@ class LaunchOrder:
     disable_api_termination: bool = False
     disable_api_stop: bool = False
     monitored: bool = False
+    cpu: CpuOptions | None = None
     hibernation: bool = False
     metadata_options: MetadataOptions = field(default_factory=MetadataOptions)
     disks: Sequence[DiskOrder] = ()

@@ -20,12 +20,14 @@ from econe.domain.faults import (
     NotFound,
     Noun,
     Unavailable,
+    Unsupported,
 )
 from econe.domain.fleet import Fleet
 from econe.domain.ids import read_id
 from econe.domain.launch import LaunchOrder
 from econe.domain.ports import Transaction
 from econe.domain.sizes import sizes_of
+from econe.domain.topology import check_engine_chooses, choose_options
 
 UNFINISHED: Final = (Conflict, Missing)
 """What a launch that says more may mend."""
@@ -42,8 +44,7 @@ def doubts(fleet: Fleet, tx: Transaction, account: str, order: LaunchOrder) -> l
     rules.check_engine(order, fleet.can)
     rules.decode_user_data(order.user_data)
     _check_forms(order)
-    if order.size is not None and order.size not in sizes_of(tx, account, fleet.sizes):
-        found.append(Invalid(Noun.INSTANCE_TYPE, order.size))
+    found += _doubts_of_size(fleet, tx, account, order)
     with noted(found):
         rules.check_told_tags(order)
     with noted(found):
@@ -56,6 +57,20 @@ def doubts(fleet: Fleet, tx: Transaction, account: str, order: LaunchOrder) -> l
         network = _network(fleet, tx, account, order)
         if network is not None:
             rules.check_network(order.network, network, fleet.zone)
+    return found
+
+
+def _doubts_of_size(fleet: Fleet, tx: Transaction, account: str, order: LaunchOrder) -> list[Fault]:
+    if order.cpu is not None:
+        check_engine_chooses(fleet.can)
+    if order.size is None:
+        return []
+    size = sizes_of(tx, account, fleet.sizes).get(order.size)
+    if size is None:
+        return [Invalid(Noun.INSTANCE_TYPE, order.size)]
+    found: list[Fault] = []
+    with noted(found, (Invalid, Unsupported)):  # a later launch may name another type
+        choose_options(size, fleet.can, order.cpu)
     return found
 
 

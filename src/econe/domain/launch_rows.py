@@ -19,6 +19,7 @@ from econe.domain.networks import NetworkInterface
 from econe.domain.ports import Transaction
 from econe.domain.queries import Criterion, Query
 from econe.domain.sizes import Size
+from econe.domain.topology import CpuOptions
 from econe.domain.volumes import Volume, VolumeState
 
 LOOK_AT_LEAST: Final = 64
@@ -33,6 +34,7 @@ class Plan:
     order: LaunchOrder
     image: Image
     size: Size
+    cpu: CpuOptions
     key: KeyPair | None
     user_data: Hidden[bytes] | None
     root: DiskOrder
@@ -188,7 +190,8 @@ def _instance(
         disable_api_stop=order.disable_api_stop,
         hibernation=order.hibernation,
         monitoring=Monitoring.PENDING if order.monitored else Monitoring.DISABLED,
-        vcpus=plan.size.vcpus,
+        vcpus=plan.cpu.vcpus,
+        threads_per_core=plan.cpu.threads_per_core,
         memory_mib=plan.size.memory_mib,
         volumes=(volume,),
         interfaces=interfaces,

@@ -25,6 +25,7 @@ def machine_spec(tx: Transaction, instance: Instance, sizes: Mapping[str, Size])
         instance_type=instance.instance_type,
         vcpus=size.vcpus,
         memory_mib=size.memory_mib,
+        threads_per_core=instance.threads_per_core,
         architecture=instance.architecture,
         disks=tuple(_disk(volume, instance, disk_format) for volume in instance.volumes),
         nics=_nics(tx, instance),

@@ -372,6 +372,8 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         """ALTER TABLE instances ADD COLUMN hibernating INTEGER NOT NULL DEFAULT 0
             CHECK (hibernating IN (0, 1))""",
     ),
+    # 9: threads of cores. Until now each vCPU was a core.
+    ("ALTER TABLE instances ADD COLUMN threads_per_core INTEGER NOT NULL DEFAULT 1",),
 )
 
 VERSION: Final = len(STEPS)

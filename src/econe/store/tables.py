@@ -222,6 +222,7 @@ instances = Table(
     _text("terminated_at", null=True),
     _number("at_least"),
     _number("vcpus"),
+    _number("threads_per_core"),
     _number("memory_mib"),
     _number("adopted"),
     _number("disable_api_termination"),

@@ -9,8 +9,10 @@ import pytest
 
 from econe.domain.engine_ports import EngineRefused
 from econe.domain.images import DiskFormat
+from econe.engines.qemu.accelerate import Accelerator
 from econe.engines.qemu.command import Card, Drive, Machine, arguments
 
+KVM = Accelerator("kvm", "the test says so")
 UUID = "ec2aaaaa-1111-4222-8333-444444444444"
 MACHINE = Machine(
     id="i-00000007",
@@ -18,7 +20,7 @@ MACHINE = Machine(
     instance_type="m1.small",
     vcpus=2,
     memory_mib=512,
-    accelerator="tcg",
+    accelerator=Accelerator("tcg", "the test says so"),
     monitor_fd=5,
     console_fd=6,
     drives=(Drive("vol-00000003", fd=7, backing_fd=8),),
@@ -46,12 +48,22 @@ def node(machine: Machine) -> dict:
 
 
 def test_everything_about_size_and_speed_is_said():
-    assert value(MACHINE, "-smp") == "2"
+    assert value(MACHINE, "-smp") == "2,sockets=1,cores=2,threads=1"
     assert value(MACHINE, "-m") == "512M"
     assert value(MACHINE, "-cpu") == "max"
     assert value(MACHINE, "-accel").startswith("tcg")
-    kvm = replace(MACHINE, accelerator="kvm")
+    kvm = replace(MACHINE, accelerator=KVM)
     assert (value(kvm, "-cpu"), value(kvm, "-accel")) == ("host", "kvm")
+
+
+def test_threads_are_shown_by_a_processor_of_which_guests_believe_them():
+    threaded = replace(MACHINE, vcpus=4, threads_per_core=2)
+    assert value(threaded, "-smp") == "4,sockets=1,cores=2,threads=2"
+    assert value(threaded, "-cpu").startswith("max,vendor=GenuineIntel,")
+    assert value(replace(threaded, accelerator=KVM), "-cpu") == "host"
+    amd = replace(KVM, is_amd=True)
+    assert value(replace(threaded, accelerator=amd), "-cpu") == "host,topoext=on"
+    assert value(replace(MACHINE, accelerator=amd), "-cpu") == "host"
 
 
 def test_cloud_init_knows_the_platform_by_uuid_serial_and_vendor():

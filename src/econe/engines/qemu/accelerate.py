@@ -25,6 +25,8 @@ class Accelerator:
     """Why, as a clause: "the processor shows no vmx or svm flag"."""
     group: int | None = None
     """The group through which a guest's own user may open /dev/kvm."""
+    is_amd: bool = False
+    """Whether the processor is AMD's; only of kvm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ def choose(wanted: str, flags: Collection[str], device: Device, *, own_users: bo
     problem = _problem(flags, device, own_users)
     if not problem:
         group = device.group if own_users and not device.for_all else None
-        return Accelerator("kvm", "the processor virtualises and /dev/kvm opens", group)
+        reason = "the processor virtualises and /dev/kvm opens"
+        return Accelerator("kvm", reason, group, is_amd="svm" in flags)
     if wanted == "kvm":
         raise EngineRefused(f"The settings ask for KVM, but {problem}.")
     return Accelerator("tcg", problem)

@@ -12,12 +12,15 @@ from typing import Any, Final
 
 from econe.domain.engine_ports import EngineRefused
 from econe.domain.images import DiskFormat
+from econe.engines.qemu.accelerate import Accelerator
 
 FIRST_NIC_SLOT: Final = 0x3
 FIRST_DISK_SLOT: Final = 0x8
 LAST_SLOT: Final = 0x1E
 """Slots of q35's root bus. They are given out here and not by QEMU, so that a guest's names for
 its interfaces (enp0s3) stay when disks come and go. 0x1f is the chipset's."""
+
+TCG: Final = "tcg,thread=multi,tb-size=256"
 
 SANDBOX: Final = "on,obsolete=deny,resourcecontrol=deny"
 
@@ -50,7 +53,7 @@ class Machine:
     instance_type: str
     vcpus: int
     memory_mib: int
-    accelerator: str
+    accelerator: Accelerator
     monitor_fd: int
     console_fd: int
     drives: tuple[Drive, ...]
@@ -59,6 +62,7 @@ class Machine:
     may_spawn: bool = False
     kind: str = "q35"
     """A name with a version is another QEMU's q35."""
+    threads_per_core: int = 1
     incoming_fd: int | None = None
     """Saved memory to begin with; the guest stands still until it is told to go on."""
 
@@ -84,11 +88,9 @@ def _base(machine: Machine) -> list[str]:
             "-machine",
             f"{machine.kind},hpet=off,vmport=off,sata=off,smbus=off,usb=off,dump-guest-core=off",
         ),
-        # Under TCG no model boots faster than `max` (measured: all within the noise), and it
-        # has the instructions that newer distributions ask for.
-        *("-cpu", "host" if machine.accelerator == "kvm" else "max"),
-        *("-accel", "kvm" if machine.accelerator == "kvm" else "tcg,thread=multi,tb-size=256"),
-        *("-smp", str(machine.vcpus)),
+        *("-cpu", _processor(machine.accelerator, threads=machine.threads_per_core > 1)),
+        *("-accel", "kvm" if machine.accelerator.name == "kvm" else TCG),
+        *("-smp", _topology(machine)),
         *("-m", f"{machine.memory_mib}M"),
         *("-rtc", "base=utc"),
         *("-boot", "strict=on"),
@@ -99,6 +101,25 @@ def _base(machine: Machine) -> list[str]:
         "-no-shutdown",
         *(() if machine.incoming_fd is None else ("-incoming", f"fd:{machine.incoming_fd}")),
     ]
+
+
+def _processor(accelerator: Accelerator, *, threads: bool) -> str:
+    """Under TCG no model boots faster than `max` (measured: all within the noise), and it has the
+    instructions that newer distributions ask for.
+
+    Of an AMD processor, which `max` says that it is, Linux sees threads only with topoext. KVM can
+    give that to a guest, but QEMU never does so unasked; TCG cannot. There an Intel one shows them,
+    and of those a Saltwell (model 54): Linux knows it as one that does not speculate, which is true
+    of TCG, too, and spares its guests mitigations, page-table isolation above all.
+    """
+    if accelerator.name == "kvm":
+        return "host,topoext=on" if threads and accelerator.is_amd else "host"
+    return "max,vendor=GenuineIntel,family=6,model=54,stepping=1" if threads else "max"
+
+
+def _topology(machine: Machine) -> str:
+    cores = machine.vcpus // machine.threads_per_core
+    return f"{machine.vcpus},sockets=1,cores={cores},threads={machine.threads_per_core}"
 
 
 def _sandbox(*, may_spawn: bool) -> str:

@@ -47,6 +47,7 @@ class QemuEngine:
         return Capabilities(
             name="qemu",
             network=self._networks.mode,
+            topology=True,
             hibernation=True,
             meters=True,
             routing_guests=self._networks.mode == "vpc",

@@ -62,8 +62,9 @@ class Saved:
 
 def shape_of(spec: MachineSpec) -> str:
     """What memory depends on and QEMU itself would not notice: which disk is where, above all."""
+    shown = [spec.threads_per_core] if spec.threads_per_core > 1 else []  # as older ones had it
     told = [
-        [spec.vcpus, spec.memory_mib, spec.instance_type],
+        [spec.vcpus, *shown, spec.memory_mib, spec.instance_type],
         sorted([disk.device, disk.volume_id, disk.is_root] for disk in spec.disks),
         [[nic.interface_id, nic.mac] for nic in spec.nics],
     ]

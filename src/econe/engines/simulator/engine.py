@@ -35,6 +35,7 @@ class Simulator:
     can = Capabilities(
         name="simulator",
         network="none",
+        topology=True,
         hibernation=True,
         meters=True,
         routing_guests=True,

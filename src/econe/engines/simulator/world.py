@@ -144,7 +144,10 @@ class World:
             machine.asleep = False
             lines = [f"{instance_id}: boot {machine.boots} at {self.clock():%Y-%m-%d %H:%M:%S} UTC"]
             if spec := machine.spec:
-                lines.append(f"{spec.instance_type}, {spec.vcpus} vCPU, {spec.memory_mib} MiB")
+                lines.append(
+                    f"{spec.instance_type}, {spec.vcpus} vCPU ({spec.threads_per_core} a core), "
+                    f"{spec.memory_mib} MiB"
+                )
             lines.append("This is econe's simulator: no virtual machine runs behind this console.")
             self.write_console(instance_id, "".join(f"{line}\r\n" for line in lines).encode())
             self.changed()
