@@ -94,6 +94,32 @@ def _is_changed(ec2: Any, instance: Any) -> None:
     instance.reboot()
 
 
+def test_cores_and_threads_are_chosen_and_changed(cloud: Cloud, ec2: Any) -> None:
+    (info,) = ec2.describe_instance_types(InstanceTypes=["m5.xlarge"])["InstanceTypes"]
+    assert info["VCpuInfo"]["ValidCores"] == [1, 2]
+    (instance,) = cloud.resource().create_instances(
+        ImageId=cloud.image(),
+        MinCount=1,
+        MaxCount=1,
+        InstanceType="m5.xlarge",
+        CpuOptions={"CoreCount": 2, "ThreadsPerCore": 1},
+    )
+    instance.wait_until_running(WaiterConfig=QUICK)
+    instance.reload()
+    assert instance.cpu_options == {"CoreCount": 2, "ThreadsPerCore": 1}
+    with pytest.raises(ClientError) as caught:
+        ec2.modify_instance_cpu_options(InstanceId=instance.id, CoreCount=1, ThreadsPerCore=2)
+    assert caught.value.response["Error"]["Code"] == "IncorrectInstanceState"
+    instance.stop()
+    instance.wait_until_stopped(WaiterConfig=QUICK)
+    made = ec2.modify_instance_cpu_options(InstanceId=instance.id, CoreCount=1, ThreadsPerCore=2)
+    assert (made["CoreCount"], made["ThreadsPerCore"]) == (1, 2)
+    with pytest.raises(ClientError) as caught:
+        ec2.modify_instance_cpu_options(InstanceId=instance.id, CoreCount=3, ThreadsPerCore=1)
+    assert caught.value.response["Error"]["Code"] == "InvalidParameterValue"
+    instance.terminate()
+
+
 def test_collections_act_on_all_that_they_find(cloud: Cloud) -> None:
     ids = cloud.running(3)
     ec2 = cloud.resource()

@@ -30,8 +30,8 @@ SO: Final[So] = {
     "BlockDeviceMappings.Ebs.Encrypted": (False,),
     "BlockDeviceMappings.Ebs.VolumeType": sorted(VOLUME_TYPES),
     "CapacityReservationSpecification.CapacityReservationPreference": ("open", "none"),
-    # Machines are not throttled, which is what `unlimited` means for burstable types.
     "CpuOptions.AmdSevSnp": ("disabled",),
+    # Machines are not throttled, which is what `unlimited` means for burstable types.
     "CreditSpecification.CpuCredits": ("unlimited",),
     "EbsOptimized": (False,),
     "EnclaveOptions.Enabled": (False,),
