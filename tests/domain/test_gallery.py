@@ -86,14 +86,14 @@ def test_a_description_has_255_characters_at_most(helen):
 
 
 def test_other_architectures_are_refused(helen):
-    with refused(Unsupported, Noun.IMAGE, "arm64"):
+    with refused(Unsupported, Noun.PARAMETER, "arm64"):
         helen("RegisterImage", ImageLocation=helen.image(), Architecture="arm64")
-    with refused(Unsupported, Noun.IMAGE, "arm64"):
+    with refused(Unsupported, Noun.PARAMETER, "arm64"):
         helen("UploadImage", content=CONTENT, Architecture="arm64")
 
 
 def test_another_root_device_than_the_known_is_refused(helen):
-    with refused(Invalid, Noun.PARAMETER, "/dev/fd0"):
+    with refused(Unsupported, Noun.PARAMETER, "/dev/fd0"):
         helen("RegisterImage", ImageLocation=helen.image(), RootDeviceName="/dev/fd0")
 
 

@@ -232,7 +232,7 @@ def test_a_mapping_names_its_device(helen):
 
 
 def test_volume_types_that_promise_speed_are_refused(helen):
-    with refused(Unsupported, Noun.BLOCK_DEVICE, "io2"):
+    with refused(Unsupported, Noun.PARAMETER, "io2"):
         helen.launch(BlockDeviceMappings=[disk(VolumeType="io2")])
 
 
@@ -267,7 +267,7 @@ def test_the_default_network_may_be_named(helen):
         ({"NetworkInterfaces": [{}]}, Missing, Noun.PARAMETER),
         ({"NetworkInterfaces": [{"DeviceIndex": 1}]}, Unsupported, Noun.PARAMETER),
         (
-            {"NetworkInterfaces": [{"DeviceIndex": 0}, {"DeviceIndex": 1}]},
+            {"NetworkInterfaces": [{"DeviceIndex": 0}, {"DeviceIndex": 0}]},
             Unsupported,
             Noun.NETWORK_INTERFACE,
         ),
