@@ -158,6 +158,22 @@ def test_only_what_changed_is_loaded(helen):
     assert again["Instances"][1].structure["Tags"] == [{"Key": "a", "Value": "b"}]
 
 
+def test_statuses_that_are_rendered_are_not_loaded_again(helen, monkeypatch):
+    """And they are kept apart from the instances of the same rows."""
+    helen.launch(3)
+    every = helen("DescribeInstanceStatus", IncludeAllInstances=True)["InstanceStatuses"]
+    (reservation,) = helen("DescribeInstances")["Reservations"]
+    named = {each.fragment_key for each in (*every, *reservation["Instances"])}
+    assert len(named) == 6
+    for each in every:
+        helen.fragments.rendered[each.fragment_key] = Rendered(each.fragment_key, b"<x/>")
+    from econe.store.rows import InstanceRows
+
+    monkeypatch.setattr(InstanceRows, "many", lambda *_: pytest.fail("rows were loaded"))
+    again = helen("DescribeInstanceStatus", IncludeAllInstances=True)["InstanceStatuses"]
+    assert [type(each) for each in again] == [Rendered] * 3
+
+
 CHANGES = {
     "state": lambda desk, id_: desk("StopInstances", InstanceIds=[id_]),
     "tag": lambda desk, id_: desk("CreateTags", Resources=[id_], Tags=[{"Key": "a", "Value": ""}]),
@@ -242,7 +258,7 @@ def statuses(desk, **asked):
             each["SystemStatus"]["Status"],
             each["InstanceStatus"]["Status"],
         )
-        for each in desk("DescribeInstanceStatus", **asked)["InstanceStatuses"]
+        for each in desk.statuses(**asked)
     }
 
 

@@ -11,7 +11,7 @@ ALL = {"IncludeAllInstances": True}
 
 
 def status(desk: Desk, instance_id: str) -> tuple[object, object]:
-    (told,) = desk("DescribeInstanceStatus", InstanceIds=[instance_id], **ALL)["InstanceStatuses"]
+    (told,) = desk.statuses(InstanceIds=[instance_id], **ALL)
     return told["SystemStatus"], told["InstanceStatus"]
 
 

@@ -80,6 +80,11 @@ class Kept:
         return {key: self.rendered[key] for key in keys if key in self.rendered}
 
 
+def unwrapped(each: Any) -> Any:
+    """What a fragment shows."""
+    return each.structure if hasattr(each, "structure") else each
+
+
 @dataclass
 class Desk:
     """Calls handlers as the pipeline does: its transaction, its clock, its account."""
@@ -182,10 +187,15 @@ class Desk:
         """The structures of DescribeInstances, unwrapped."""
         made = self("DescribeInstances", **asked)
         return [
-            each.structure if hasattr(each, "structure") else each
+            unwrapped(each)
             for reservation in made["Reservations"]
             for each in reservation["Instances"]
         ]
+
+    def statuses(self, **asked: Any) -> list[Any]:
+        """The structures of DescribeInstanceStatus, unwrapped."""
+        made = self("DescribeInstanceStatus", **asked)
+        return [unwrapped(each) for each in made["InstanceStatuses"]]
 
     def shown(self, **asked: Any) -> list[str]:
         return [each["InstanceId"] for each in self.instances(**asked)]

@@ -1,6 +1,7 @@
 """Instances: what is there, and what shall become of them. Launching has its own module."""
 
 import base64
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ def describe_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     sieve = read_filters(asked, INSTANCE_FILTERS)
     page = read_page(ctx, asked, "DescribeInstances", alone=("InstanceIds",))
     query = _query(ctx, asked, sieve)
-    shown, token = (_sifted if sieve.paths else _listed)(ctx, query, sieve, page)
+    shown, token = _sifted(ctx, query, sieve, page) if sieve.paths else _listed(ctx, query, page)
     reservations: dict[str, list[Shown]] = {}
     for reservation_id, each in shown:
         reservations.setdefault(reservation_id, []).append(each)
@@ -52,18 +53,33 @@ def _query(ctx: Context, asked: dict[str, Any], sieve: Sieve) -> Query:
 
 
 def _listed(
-    ctx: Context, query: Query, _sieve: Sieve, page: PageAsked
+    ctx: Context, query: Query, page: PageAsked
 ) -> tuple[list[tuple[str, Shown]], str | None]:
-    """(reservation, instance) of one page. The hot path: rows that were rendered as they are now
-    are not loaded."""
+    """(reservation, instance) of one page."""
     found = ctx.tx.instances.keys(replace(query, after=page.after, limit=page.limit))
-    known = ctx.fragments.known(found.items)
-    fresh: dict[str, Fresh] = {}
-    if len(known) < len(found.items):
-        missing = [key.id for key in found.items if key not in known]
-        fresh = {row.id: _fragment(ctx, row) for row in ctx.tx.instances.many(missing)}
-    shown = [(key.group, known[key] if key in known else fresh[key.id]) for key in found.items]
-    return shown, page.token(ctx, found.items[-1].id) if found.more else None
+    shown = _rendered(ctx, found.items, lambda key: key, lambda row: views.instance(row, ctx.cloud))
+    groups = [key.group for key in found.items]
+    token = page.token(ctx, found.items[-1].id) if found.more else None
+    return list(zip(groups, shown, strict=True)), token
+
+
+def _rendered(
+    ctx: Context,
+    keys: Sequence[Key],
+    piece: Callable[[Key], Hashable],
+    show: Callable[[Instance], dict[str, Any]],
+) -> list[Shown]:
+    """One fragment for each row, kept under `piece` of its key. The hot path: rows that were
+    rendered as they are now are not loaded."""
+    wanted = {key.id: piece(key) for key in keys}
+    known = ctx.fragments.known(wanted.values())
+    missing = [row_id for row_id, name in wanted.items() if name not in known]
+    fresh = {}
+    if missing:
+        for row in ctx.tx.instances.many(missing):
+            name = piece(Key(row.id, row.version, row.reservation_id))
+            fresh[row.id] = Fresh(name, show(row))
+    return [fresh[key.id] if key.id in fresh else known[wanted[key.id]] for key in keys]
 
 
 def _sifted(
@@ -103,8 +119,13 @@ def describe_instance_status(ctx: Context, asked: dict[str, Any]) -> dict[str, A
     def show(row: Instance) -> dict[str, Any]:
         return views.instance_status(row, ctx.cloud)
 
-    kept, token = gather(ctx, ctx.tx.instances, query, sieve=sieve, page=page, show=show)
-    return answer("InstanceStatuses", kept, token)
+    if sieve.paths:
+        kept, token = gather(ctx, ctx.tx.instances, query, sieve=sieve, page=page, show=show)
+        return answer("InstanceStatuses", kept, token)
+    found = ctx.tx.instances.keys(replace(query, after=page.after, limit=page.limit))
+    shown = _rendered(ctx, found.items, lambda key: ("status", key), show)
+    token = page.token(ctx, found.items[-1].id) if found.more else None
+    return answer("InstanceStatuses", shown, token)
 
 
 @action("StartInstances", writes=True, takes="InstanceIds")

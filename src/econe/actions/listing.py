@@ -109,7 +109,7 @@ def gather(
             return kept, None
 
 
-def answer(member: str, views: list[View], token: str | None) -> View:
+def answer(member: str, views: Sequence[Any], token: str | None) -> View:
     """The answer of a Describe; NextToken only where there is a next page."""
     made: View = {member: views}
     if token is not None:
