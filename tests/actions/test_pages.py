@@ -110,7 +110,7 @@ def test_elsewhere_they_go_together(helen, action, member, some):
 
 def test_types_and_tags_have_pages_too(helen):
     (id_,) = helen.launch()
-    helen("CreateTags", Resources=[id_], Tags=[{"Key": f"k{n:02}"} for n in range(12)])
+    helen("CreateTags", Resources=[id_], Tags=[{"Key": f"k{n:02}", "Value": ""} for n in range(12)])
     pages = walk(helen, "DescribeTags", "Tags", MaxResults=5)
     assert [[tag["Key"] for tag in page] for page in pages] == [
         [f"k{n:02}" for n in part] for part in (range(5), range(5, 10), range(10, 12))

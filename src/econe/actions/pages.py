@@ -1,22 +1,26 @@
 """MaxResults and NextToken.
 
 A token is opaque to callers: the id after which the next page begins, and a proof that this
-server wrote it for this account and action. It stays good for as long as the server's key does,
-and whatever is deleted meanwhile: the next page begins after the id, not at it.
+server wrote it for this account, this action and what it was asked besides (the filters, say): the
+rest of a list is of that list alone. It stays good for as long as the server's key does, and
+whatever is deleted meanwhile: the next page begins after the id, not at it.
 """
 
 import base64
 import binascii
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from econe.actions.context import Context
 from econe.domain.faults import Conflict, Invalid, Noun
 
 _PROOF_BYTES: Final = 16
+_OF_A_PAGE: Final = frozenset({"MaxResults", "NextToken", "DryRun"})
+"""What may differ between the pages of one list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +30,13 @@ class PageAsked:
     action: str
     after: str | None
     limit: int | None
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
     def token(self, ctx: Context, last: str) -> str:
         """What brings the page after the one that ends with `last`."""
         place = last.encode()
-        return base64.urlsafe_b64encode(_proof(ctx, self.action, place) + place).decode()
+        proof = _proof(ctx, self.action, self.asked, place)
+        return base64.urlsafe_b64encode(proof + place).decode()
 
 
 def read_page(
@@ -54,7 +60,8 @@ def read_page(
                     f"The parameter {member} cannot be used with the parameter maxResults",
                 )
     token = asked.get("NextToken")
-    return PageAsked(action, _read_token(ctx, action, token) if token else None, limit)
+    after = _read_token(ctx, action, asked, token) if token else None
+    return PageAsked(action, after, limit, asked)
 
 
 def _check_limit(limit: int, least: int, most: int) -> None:
@@ -74,18 +81,20 @@ def _check_limit(limit: int, least: int, most: int) -> None:
         )
 
 
-def _read_token(ctx: Context, action: str, token: str) -> str:
+def _read_token(ctx: Context, action: str, asked: Mapping[str, Any], token: str) -> str:
     try:
         raw = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
         proof, place = raw[:_PROOF_BYTES], raw[_PROOF_BYTES:]
-        if hmac.compare_digest(proof, _proof(ctx, action, place)):
+        if hmac.compare_digest(proof, _proof(ctx, action, asked, place)):
             return place.decode()
     except (binascii.Error, UnicodeError):
         pass
     raise Invalid(Noun.PARAMETER, "NextToken", "The token specified is not valid.")
 
 
-def _proof(ctx: Context, action: str, place: bytes) -> bytes:
-    said = b"\0".join((b"page", action.encode(), ctx.account.number.encode(), place))
+def _proof(ctx: Context, action: str, asked: Mapping[str, Any], place: bytes) -> bytes:
+    list_of = {name: value for name, value in asked.items() if name not in _OF_A_PAGE}
+    text = json.dumps([action, ctx.account.number, list_of], sort_keys=True, default=repr)
+    said = b"\0".join((b"page", text.encode("utf-8", "surrogatepass"), place))
     key = ctx.cloud.page_key.reveal()
     return hmac.new(key, said, hashlib.sha256).digest()[:_PROOF_BYTES]
