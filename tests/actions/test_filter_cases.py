@@ -1,6 +1,7 @@
 """Every filter of every Describe, on one small cloud: with what is there, and with what is not."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from tests.support import reference
@@ -26,7 +27,8 @@ from econe.store import open_store
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     store = open_store(tmp_path_factory.mktemp("filters"))
-    yield furnish(make_account(store, make_cloud(), OWNER, "helen"))
+    desk = make_account(store, make_cloud(), OWNER, "helen")
+    yield furnish(desk.on(replace(desk.cloud.can, topology=True)))
     store.close()
 
 
