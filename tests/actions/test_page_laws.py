@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.support import reference
-from tests.support.desk import Desk, make_account, make_cloud, refused
+from tests.support.desk import Desk, items_of, make_account, make_cloud, refused
 from tests.support.filter_tables import TABLES
 
 from econe.actions.registry import HANDLERS
@@ -111,9 +111,7 @@ def page(desk: Desk, action: str, **asked: Any) -> tuple[list[Any], str | None]:
     """What names each item, and the token."""
     how = LISTED[action]
     answer = desk(action, **dict(how.asked), **asked)
-    items = answer[how.member]
-    if action == "DescribeInstances":
-        items = [getattr(i, "structure", i) for each in items for i in each["Instances"]]
+    items = items_of(answer, how.member)
     return [tuple(item[name] for name in how.known_by) for item in items], answer.get("NextToken")
 
 

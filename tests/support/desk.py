@@ -220,6 +220,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
+def items_of(answer: Any, member: str) -> list[Any]:
+    """The structures of a list in an answer, rendered parts unwrapped; of reservations their
+    instances."""
+    items = answer[member]
+    if member == "Reservations":
+        items = [each for reservation in items for each in reservation["Instances"]]
+    return [getattr(each, "structure", each) for each in items]
+
+
 def make_cloud() -> Cloud:
     return Cloud(
         region="us-east-1",

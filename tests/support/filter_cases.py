@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tests.support.desk import Desk
+from tests.support.desk import Desk, items_of
 
 from econe.actions.filters import moment_text, text_of
 
@@ -90,11 +90,6 @@ def furnish(desk: Desk) -> World:
     )  # fmt: skip
 
 
-def _instances(answer: Any) -> list[Any]:
-    return [getattr(each, "structure", each) for r in answer["Reservations"]
-            for each in r["Instances"]]  # fmt: skip
-
-
 @dataclass(frozen=True)
 class Place:
     """Where the one that is to be found stands in an answer, and how it is known."""
@@ -134,7 +129,7 @@ def found(world: World, action: str, name: str, *values: str) -> bool:
     if action == "DescribeLaunchTemplateVersions":
         asked |= {"LaunchTemplateName": "red", "Versions": ["1"]}
     answer = world.desk(action, **asked)
-    items = _instances(answer) if place.member == "Reservations" else answer[place.member]
+    items = items_of(answer, place.member)
     known_by = place.known_by
     wanted = getattr(world, place.of)["InstanceId" if action == "DescribeTags" else known_by]
     return wanted in [each[known_by] for each in items]
