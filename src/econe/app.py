@@ -21,7 +21,7 @@ from econe.actions.keymaker import OpenSshKeys
 from econe.configuration import read_listen, usual_limits
 from econe.domain.capacity import Capacity
 from econe.domain.cloud import Cloud
-from econe.domain.engine_ports import Capabilities, Engine, EngineRefused
+from econe.domain.engine_ports import ANY_ENGINE, Capabilities, Engine, EngineRefused
 from econe.domain.hidden import Hidden
 from econe.domain.places import private_domain
 from econe.domain.ports import Known, Samples, Store, StoreUnusable, Vault
@@ -180,6 +180,15 @@ def make_vault(settings: Settings) -> Vault:
     from econe.store.vault import FileVault
 
     return FileVault(settings.state, settings.images)
+
+
+def image_capabilities(settings: Settings) -> Capabilities:
+    """What the engine can do with images, for commands that set none going."""
+    if settings.engine == "opennebula":
+        from econe.engines.opennebula.engine import CAN  # late, as the engine itself
+
+        return CAN
+    return Simulator.can if settings.engine == "simulator" else ANY_ENGINE
 
 
 def make_engine(settings: Settings, store: Store, vault: Vault, metadata: MetadataServer) -> Engine:

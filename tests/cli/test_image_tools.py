@@ -6,7 +6,8 @@ import pytest
 from tests.support.cloud_double import error, xml
 
 from econe.cli.images import DEREGISTER, DESCRIBE_IMAGES, REGISTER, image_id
-from econe.cli.upload import UPLOAD, Bar, bar_line
+from econe.cli.progress import Bar, bar_line
+from econe.cli.upload import UPLOAD
 
 REGISTERED = xml("<RegisterImageResponse><imageId>ami-00000001</imageId></RegisterImageResponse>")
 SUCCESS = "Success: ImageId ami-00000001\n"
@@ -86,7 +87,7 @@ def test_the_bar_tells_share_rate_and_time_left():
 
 
 def test_the_full_bar_says_what_is_waited_for():
-    line = bar_line("disk.img", 5, 5, 1.0, 100)
+    line = bar_line("disk.img", 5, 5, 1.0, 100, then="the server looks at it")
     assert "100%" in line
     assert line.endswith("the server looks at it")
 
@@ -98,14 +99,18 @@ def test_the_bar_fits_every_terminal():
             assert len(line) <= width
 
 
+def test_what_comes_in_unknown_length_has_no_bar():
+    assert bar_line("disk.img", 6 << 20, 0, 2.0, 100) == "disk.img 6 MiB 3 MiB/s"
+
+
 def test_a_name_cannot_steer_the_terminal():
     assert "\x1b" not in bar_line("\x1b[31m", 1, 2, 1.0, 100)
 
 
 def test_without_a_terminal_there_is_no_bar(capsys):
-    bar = Bar("disk", 10)
-    bar(5)
-    bar(10)
+    bar = Bar("disk", "it is looked at")
+    bar(5, 10)
+    bar(10, 10)
     bar.clear()
     assert capsys.readouterr() == ("", "")
 

@@ -96,15 +96,7 @@ class Server:
                     process.kill()
 
     def account(self, name: str = "helen") -> "Account":
-        told = subprocess.run(
-            [*self._admin, "account", "create", name, "--password", "hello", "--json"],
-            check=False,
-            env=self.env,
-            capture_output=True,
-            text=True,
-        )
-        assert told.returncode == 0, told.stderr
-        made = json.loads(told.stdout)
+        made = self.admin("account", "create", name, "--password", "hello")
         self.accounts.append(
             Account(self, name, made["number"], made["access_key"], made["secret_key"])
         )
@@ -112,14 +104,19 @@ class Server:
 
     def metrics(self, instance_id: str) -> list[dict[str, Any]]:
         """The samples that are kept, in order of time."""
+        return list(self.admin("metrics", instance_id)["samples"])
+
+    def admin(self, *words: str) -> Any:
+        """What econe-admin tells; it must succeed."""
         told = subprocess.run(
-            [*self._admin, "metrics", instance_id, "--json"],
-            check=True,
+            [*self._admin, *words, "--json"],
+            check=False,
             env=self.env,
             capture_output=True,
             text=True,
         )
-        return list(json.loads(told.stdout)["samples"])
+        assert told.returncode == 0, told.stderr
+        return json.loads(told.stdout)
 
     @property
     def _admin(self) -> tuple[str, ...]:

@@ -121,7 +121,7 @@ def describe_account_attributes(ctx: Context, asked: dict[str, Any]) -> dict[str
 
 
 def _limits(ctx: Context) -> dict[str, str]:
-    """`max-instances` is EC2's, the others are ours (decision 41)."""
+    """`max-instances` is EC2's, the others are ours (decision 44)."""
     limits = limits_of(ctx.account, ctx.cloud.limits)
     return {
         "max-instances": _said(limits.instances),

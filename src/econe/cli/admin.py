@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from econe.cli import admin_limits, admin_metrics
+from econe.cli import admin_images, admin_limits, admin_metrics
 from econe.cli.admin_desk import Command, Desk, Failed, Report
 from econe.cli.admin_manual import MANUAL, NAME
 from econe.cli.admin_text import moment, table
@@ -410,6 +410,11 @@ COMMANDS: Final[Mapping[str, Mapping[str, Command]]] = {
         "disable": Command(_set_key(enabled=False), "ACCESS-KEY"),
         "enable": Command(_set_key(enabled=True), "ACCESS-KEY"),
         "delete": Command(_delete_key, "ACCESS-KEY"),
+    },
+    "image": {
+        "add": Command(admin_images.add, "SOURCE", takes=admin_images.take_add_options),
+        "list": Command(admin_images.list_images, takes=admin_images.take_list_options),
+        "remove": Command(admin_images.remove, "IMAGE"),
     },
     "import-opennebula": {"": Command(_import_opennebula, only_for="opennebula", founds=True)},
     "metrics": {"": Command(_metrics, "INSTANCE")},

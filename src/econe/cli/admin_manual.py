@@ -6,7 +6,8 @@ NAME: Final = "econe-admin"
 
 MANUAL: Final = """\
 NAME
-     econe-admin - accounts and access keys of an econe cloud, and what waits
+     econe-admin - accounts, limits, access keys and images of an econe cloud, and
+                   what waits
 
 SYNOPSIS
      econe-admin [OPTION]... account create NAME [--password PW | --password-file FILE]
@@ -16,6 +17,13 @@ SYNOPSIS
      econe-admin [OPTION]... account limits NAME [--instances N] [--vcpus N]
                              [--memory-gib N | --memory-mib N] [--images N]
                              [--storage-gib N]
+     econe-admin [OPTION]... image add SOURCE [--public] [--name NAME]
+                             [--description TEXT] [--arch NAME] [--account NAME]
+                             [--tag KEY=VALUE]... [--sha256 HEX | --sha512 HEX |
+                             --checksum ALGORITHM:HEX | --checksum-url URL |
+                             --unverified]
+     econe-admin [OPTION]... image list [--account NAME]
+     econe-admin [OPTION]... image remove IMAGE
      econe-admin [OPTION]... key create|list NAME
      econe-admin [OPTION]... key disable|enable|delete ACCESS-KEY
      econe-admin [OPTION]... import-opennebula --config FILE
@@ -53,6 +61,13 @@ COMMANDS
                           vCPUs and memory count while an instance is not
                           stopped; GiB are those of disks and images together.
                           A limit takes nothing away that is there.
+     image add SOURCE     Make a registered image of a file or of what is at an
+                          http or https URL. See IMAGES.
+     image list           Print all images, or one account's, that are not
+                          deregistered.
+     image remove IMAGE   Deregister an image, whosever it is. Instances of it
+                          keep their disks. One that is protected from that is
+                          not touched.
      key create NAME      Make one more access key pair for the account, and
                           print it. The secret key is shown this once.
      key list NAME        Print the account's access keys, without secrets.
@@ -74,6 +89,35 @@ COMMANDS
                           counters themselves, for as long as they are kept.
      status               Say whether the server runs, how many instances are
                           in which state, and what waits and why.
+
+IMAGES
+     SOURCE is a disk as econe-upload takes it: raw, qcow2, vmdk, vdi, vhd or vhdx,
+     also within gz, xz, bz2 or zst. It is examined as every upload is, in a
+     process of its own, and kept once however often it is given. The image is
+     called as its file is, without what says how it is packed, or --name.
+
+     It belongs to the account `catalogue`, which is made for it, whose images no
+     usual limit counts, and for which nobody has a key unless you make one; or to
+     --account. With --public every account may run it. --description, --arch
+     (x86_64) and --tag are as in RegisterImage.
+
+     A download must be vouched for. --sha256, --sha512 and --checksum give the
+     sum itself; --checksum-url says where it is, in a file such as SHA512SUMS,
+     SHA256SUMS or Fedora's CHECKSUM. Without any of these such a file is looked
+     for beside an https URL; where there is none, that the server is who it says
+     is what there is to go by, and the report says so. By http nothing is
+     fetched without a checksum, unless --unverified. What was asked for by https
+     is never fetched by http. http_proxy, https_proxy and no_proxy are heeded.
+     A download that fails, is interrupted, or is not what was vouched for leaves
+     nothing.
+
+     Adding the same content under the same name again changes nothing but what
+     --public and --tag ask for, and is told; other content under the name of an
+     image that is there is refused.
+
+     With the engine opennebula the image is its user's (--account must be given),
+     and the server hands it over to OpenNebula as it does uploads; who else may
+     use it is set there.
 
 OPTIONS
      --state DIR          The state directory. Default: $ECONE_STATE, else
@@ -111,6 +155,14 @@ EXAMPLES
      secret_key  r0mKX3wVwP1sJx8YbUe6dNq2GtZc7LhA4vTfE9uB
 
      $ econe-admin account create ci --password-file - --json < ci.password
+
+     $ econe-admin image add https://images.example/debian-12-generic-amd64.qcow2 --public
+     image    ami-00000001, added
+     name     debian-12-generic-amd64
+     account  catalogue 689418229575
+     state    available, public
+     size     2.00 GiB
+     checked  sha512, by https://images.example/SHA512SUMS
 
      $ econe-admin account limits helen --vcpus 8 --storage-gib 100
      LIMIT        MOST       HELD  SET BY

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
 
+from econe.cli.progress import Bar
 from econe.cli.tables import printable, show_json
 from econe.cli.tool import Asked, Example, Option, Tool, UsageError, no_more_arguments
 from econe.client.answers import text_at
@@ -16,53 +15,6 @@ if TYPE_CHECKING:
 
 
 _NO_FILE = "missing IMAGE-PATH parameter or file not found"
-_EVERY_S = 0.1
-
-
-class Bar:
-    """A progress bar on standard error, if that is a terminal; otherwise nothing."""
-
-    def __init__(self, name: str, size: int) -> None:
-        self._name, self._size = name, size
-        self._shown = sys.stderr.isatty()
-        self._began = time.monotonic()
-        self._next = self._began
-        self._checking = False
-
-    def __call__(self, sent: int) -> None:
-        now = time.monotonic()
-        if not self._shown or self._checking or (now < self._next and sent < self._size):
-            return
-        self._next = now + _EVERY_S
-        self._checking = sent == self._size
-        width = os.get_terminal_size(sys.stderr.fileno()).columns
-        line = bar_line(self._name, sent, self._size, now - self._began, width - 1)
-        sys.stderr.write(f"\r{line}\x1b[K")
-        sys.stderr.flush()
-
-    def clear(self) -> None:
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-
-
-def bar_line(name: str, sent: int, size: int, seconds: float, width: int) -> str:
-    """`disk.img [#####     ]  50%  812 MiB/s  0:02 left`, at most `width` characters."""
-    rate = sent / seconds if seconds > 0 else 0.0
-    share = sent / size if size else 1.0
-    if sent == size:
-        rest = "the server looks at it"
-    elif rate:
-        left_s = round((size - sent) / rate)
-        rest = f"{left_s // 60}:{left_s % 60:02} left"
-    else:
-        rest = ""
-    figures = f" {share:4.0%} {rate / 2**20:6.0f} MiB/s  {rest}"
-    label = printable(name)[: max(0, width - len(figures) - 13)]
-    inner = min(40, width - len(label) - len(figures) - 3)
-    if inner < 5:
-        return figures.strip()[:width]
-    return f"{label} [{'#' * int(inner * share):<{inner}}]{figures}"
 
 
 def _upload(asked: Asked, session: Session) -> None:
@@ -81,9 +33,13 @@ def _upload(asked: Asked, session: Session) -> None:
         if asked.has(option)
     ]
     source = open_source(asked.arguments[0])
-    bar = Bar(source.name, source.size)
+    bar = Bar(source.name, "the server looks at it")
+
+    def progress(sent: int) -> None:
+        bar(sent, source.size)
+
     try:
-        answer = session.upload(source, params, progress=bar, multipart=asked.has("multipart"))
+        answer = session.upload(source, params, progress=progress, multipart=asked.has("multipart"))
     finally:
         bar.clear()
         os.close(source.descriptor)

@@ -13,12 +13,14 @@ from datetime import datetime
 from ipaddress import IPv4Network
 from typing import Final
 
-from econe.domain.accounts import AccessKey, Account
+from econe.domain.accounts import UNLIMITED, AccessKey, Account, Limits
 from econe.domain.default_network import ensure_default_network
 from econe.domain.faults import Duplicate, Invalid, NotFound, Noun
 from econe.domain.hidden import Hidden
 from econe.domain.ports import Transaction
 
+CATALOGUE: Final = "catalogue"
+"""Whose the operator's images are, unless he says otherwise."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_.@-]{1,63}", re.ASCII)
 _KEY_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _SECRET_BYTES: Final = 30
@@ -56,6 +58,18 @@ def create_account(
     if password is not None:
         _put_password(tx, account, password, now)
     return account, key
+
+
+def ensure_catalogue(tx: Transaction, now: datetime) -> Account:
+    """The account of the operator's images. Nobody has a key of it unless the operator makes one,
+    and what is usual does not limit it."""
+    present = tx.accounts.named(CATALOGUE)
+    if present is not None:
+        return present
+    limits = Limits(images=UNLIMITED, storage_gib=UNLIMITED)
+    account = Account(_free_number(tx), CATALOGUE, now, limits=limits)
+    tx.accounts.add(account)
+    return account
 
 
 def find_account(tx: Transaction, name: str) -> Account:

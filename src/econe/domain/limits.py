@@ -5,7 +5,7 @@ Rule 1: a check stands in the transaction that writes what it lets pass, and the
 Rule 2: what is there already stays. A limit that is set below it refuses only more.
 Rule 3: of an account of ours vCPUs and memory count while an instance is on or about to be, as in
         EC2 (User Guide, "On-Demand Instance quotas"), so a start is checked as a launch is. Of an
-        engine's user they count as the engine counts: always (decision 41).
+        engine's user they count as the engine counts: always (decision 44).
 """
 
 from collections.abc import Iterator
