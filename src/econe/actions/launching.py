@@ -48,6 +48,11 @@ SO: Final[So] = {
     "PrivateDnsNameOptions.HostnameType": ("ip-name",),
 }
 """What launches may say of these: mostly what every one here is like."""
+MOOT: Final = {
+    "CapacityReservationSpecification.CapacityReservationPreference": (
+        "there are no capacity reservations to run in"
+    )
+}
 
 TAKES: Final = """
     ImageId MinCount MaxCount InstanceType KeyName UserData InstanceInitiatedShutdownBehavior
@@ -63,7 +68,7 @@ TAKES: Final = """
 """
 
 
-@action("RunInstances", writes=True, takes=f"{TAKES} LaunchTemplate", only=SO)
+@action("RunInstances", writes=True, takes=f"{TAKES} LaunchTemplate", only=SO, moot=MOOT)
 def run_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     whole, marks = _from_template(ctx, asked)
     order = replace(read_order(whole, ctx.account.metadata_defaults), marks=marks)
