@@ -18,6 +18,7 @@ needed() {
     done <<-END
 		qemu-system-x86_64 qemu-system-x86
 		qemu-img qemu-utils
+		/usr/share/OVMF/OVMF_CODE_4M.fd ovmf
 		dnsmasq dnsmasq-base
 		nft nftables
 		ip iproute2

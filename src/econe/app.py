@@ -263,6 +263,7 @@ def make_cloud(settings: Settings, engine: Engine, url: str = "") -> Cloud:
         zone=said.zone,
         consoles=engine.consoles,
         screens=engine.screens,
+        firmware=engine.firmware,
         key_maker=OpenSshKeys(),
         page_key=Hidden(derived_secret(settings.state, "pages")),
         endpoint=reached or settings.server.listen,

@@ -164,6 +164,10 @@ class Qemu:
     they run as the server itself."""
     reboot_grace_s: float = 60.0
     """How long a guest may take to halt after RebootInstances before it is reset (EC2: minutes)."""
+    uefi_code: str = ""
+    """UEFI firmware for guests, without SMM (OVMF). Empty: as QEMU's firmware descriptors say."""
+    uefi_vars: str = ""
+    """The template of its variables, which each guest gets a copy of. Comes with uefi_code."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Build the tiny image: a 40 MB raw disk that boots Linux, from Debian's packages and nothing else.
 
-    tools/tiny_image/build.py OUT [--cache DIR]
+    tools/tiny_image/build.py OUT [--uefi] [--cache DIR]
 
 The packages are downloaded with apt-get and unpacked into the cache; nothing is installed and no
 root is needed, since the initial file system is written as a cpio archive here and the disk's FAT
 partition with mtools. The disk is BIOS-bootable: MBR, one FAT16 partition, syslinux, Debian's cloud
 kernel, and an initramfs with busybox and dropbear that stays the root file system. The partition is
 mounted at /boot and is what lasts over a stop and a start: host key, which user data have run.
+
+With --uefi the same disk boots by UEFI firmware too: systemd-boot lies where firmware looks for a
+boot loader on a disk that it does not know (EFI/BOOT/BOOTX64.EFI of a FAT partition).
 
 What the guest does is in root/: DHCP, metadata service (IMDSv2), host name, ssh key, user data once
 for each instance, power-off by ACPI, mounting of disks that are plugged in later.
@@ -21,7 +24,7 @@ import stat
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -40,6 +43,7 @@ PACKAGES = (
     "syslinux-common",
     "zlib1g",
 )
+UEFI_PACKAGES = ("systemd-boot-efi",)
 KERNEL = "linux-image-cloud-amd64"
 MODULES = (
     "virtio_pci",
@@ -51,6 +55,7 @@ MODULES = (
     "nls_cp437",
     "nls_ascii",
     "vfat",
+    "efivarfs",
 )
 LIBRARIES = (
     "libc",
@@ -89,25 +94,38 @@ FOLDERS = (
     ),
     *("usr/share", "usr/share/udhcpc", "var", "var/log"),
 )
-SYSLINUX_CFG = """\
+KERNEL_SAYS = "console=ttyS0,115200 quiet loglevel=4 net.ifnames=0 random.trust_cpu=on tsc=reliable"
+SYSLINUX_CFG = f"""\
 SERIAL 0 115200
 DEFAULT linux
 PROMPT 0
 LABEL linux
   LINUX vmlinuz
   INITRD initrd
-  APPEND console=ttyS0,115200 quiet loglevel=4 net.ifnames=0 random.trust_cpu=on tsc=reliable
+  APPEND {KERNEL_SAYS}
+"""
+UEFI_FOLDERS = ("::EFI", "::EFI/BOOT", "::loader", "::loader/entries")
+LOADER_CONF = """\
+timeout 0
+editor no
+"""
+LOADER_ENTRY = f"""\
+title tiny
+linux /vmlinuz
+initrd /initrd
+options {KERNEL_SAYS}
 """
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
+    parser.add_argument("--uefi", action="store_true", help="make it boot by UEFI firmware, too")
     parser.add_argument("--cache", type=Path, default=HERE.parent.parent / ".cache/tiny-image")
     asked = parser.parse_args()
     try:
-        unpacked = fetch(asked.cache)
-        build(unpacked, asked.out)
+        unpacked = fetch(asked.cache, uefi=asked.uefi)
+        build(unpacked, asked.out, uefi=asked.uefi)
     except subprocess.CalledProcessError as fault:
         print(f"tiny-image: {' '.join(map(str, fault.cmd))}: {fault.stderr}", file=sys.stderr)
         return 1
@@ -119,36 +137,41 @@ def run(*command: str | Path, **options: object) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout  # type: ignore[call-overload,no-any-return]
 
 
-def fetch(cache: Path) -> Path:
+def fetch(cache: Path, *, uefi: bool) -> Path:
     """Download and unpack what is not there yet; the folder that holds the unpacked packages."""
     kernel = re.search(r"Depends: (linux-image-\S+)", run("apt-cache", "depends", KERNEL))
     if not kernel:
         raise SystemExit(f"tiny-image: {KERNEL} is not known to apt; run apt-get update first")
-    wanted = (kernel[1], *PACKAGES)
     unpacked = cache / kernel[1]
-    if (unpacked / "complete").exists():
-        return unpacked
-    debs = cache / "debs"
-    shutil.rmtree(debs, ignore_errors=True)
-    debs.mkdir(parents=True)
-    run("apt-get", "download", "-q", *wanted, cwd=debs)
-    shutil.rmtree(unpacked, ignore_errors=True)
-    for deb in sorted(debs.glob("*.deb")):
-        run("dpkg-deb", "-x", deb, unpacked)
-    (unpacked / "complete").touch()
-    shutil.rmtree(debs)
+    if not (unpacked / "complete").exists():
+        shutil.rmtree(unpacked, ignore_errors=True)
+        unpack((kernel[1], *PACKAGES), cache / "debs", unpacked, unpacked / "complete")
+    if uefi and not (unpacked / "complete-uefi").exists():
+        unpack(UEFI_PACKAGES, cache / "debs", unpacked, unpacked / "complete-uefi")
     return unpacked
 
 
-def build(unpacked: Path, out: Path) -> None:
+def unpack(packages: Sequence[str], debs: Path, unpacked: Path, mark: Path) -> None:
+    shutil.rmtree(debs, ignore_errors=True)
+    debs.mkdir(parents=True)
+    run("apt-get", "download", "-q", *packages, cwd=debs)
+    for deb in sorted(debs.glob("*.deb")):
+        run("dpkg-deb", "-x", deb, unpacked)
+    mark.touch()
+    shutil.rmtree(debs)
+
+
+def build(unpacked: Path, out: Path, *, uefi: bool) -> None:
     work = out.with_suffix(".work")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     initrd = work / "initrd"
     initrd.write_bytes(archive(unpacked, work))
     (work / "syslinux.cfg").write_text(SYSLINUX_CFG)
+    (work / "loader.conf").write_text(LOADER_CONF)
+    (work / "tiny.conf").write_text(LOADER_ENTRY)
     disk = work / "disk"
-    write_disk(disk, unpacked, work)
+    write_disk(disk, unpacked, work, uefi=uefi)
     disk.replace(out)
     shutil.rmtree(work)
 
@@ -254,7 +277,7 @@ def modules(unpacked: Path) -> list[Path]:
 # --- the disk ----------------------------------------------------------------------------
 
 
-def write_disk(disk: Path, unpacked: Path, work: Path) -> None:
+def write_disk(disk: Path, unpacked: Path, work: Path, *, uefi: bool) -> None:
     sectors = DISK_BYTES // 512 - PARTITION_SECTOR
     boot_code = (unpacked / "usr/lib/syslinux/mbr/mbr.bin").read_bytes()[:440]
     entry = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", 0x0E, b"\xfe\xff\xff",
@@ -269,11 +292,19 @@ def write_disk(disk: Path, unpacked: Path, work: Path) -> None:
     run("mformat", "-i", drive, "-T", str(sectors), "-h", "255", "-s", "63",
         "-H", str(PARTITION_SECTOR), "-v", "TINY", "::", env=tools)  # fmt: skip
     kernel = next((unpacked / "boot").glob("vmlinuz-*"))
-    for source, name in (
-        (kernel, "vmlinuz"),
-        (work / "initrd", "initrd"),
-        (work / "syslinux.cfg", "syslinux.cfg"),
-    ):
+    files = {
+        "vmlinuz": kernel,
+        "initrd": work / "initrd",
+        "syslinux.cfg": work / "syslinux.cfg",
+    }
+    if uefi:
+        run("mmd", "-i", drive, *UEFI_FOLDERS, env=tools)
+        files |= {
+            "EFI/BOOT/BOOTX64.EFI": unpacked / "usr/lib/systemd/boot/efi/systemd-bootx64.efi",
+            "loader/loader.conf": work / "loader.conf",
+            "loader/entries/tiny.conf": work / "tiny.conf",
+        }
+    for name, source in files.items():
         run("mcopy", "-i", drive, source, f"::{name}", env=tools)
     run("syslinux", "--install", "--offset", str(PARTITION_SECTOR * 512), disk, env=tools)
 

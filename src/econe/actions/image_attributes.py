@@ -22,7 +22,7 @@ def _permissions(row: Image) -> list[View]:
 
 READERS: Final[Mapping[str, tuple[str, Callable[[Image], Any]]]] = {
     "blockDeviceMapping": ("BlockDeviceMappings", views.image_mappings),
-    "bootMode": ("BootMode", lambda _: {"Value": views.BOOT_MODE}),
+    "bootMode": ("BootMode", lambda row: {"Value": row.boot_mode} if row.boot_mode else {}),
     "deregistrationProtection": (
         "DeregistrationProtection",
         lambda row: {"Value": views.protection(row)},

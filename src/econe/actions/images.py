@@ -15,7 +15,7 @@ from econe.actions.registry import action
 from econe.actions.tagspecs import read_specifications
 from econe.domain.faults import Broken, Malformed, Missing, Noun
 from econe.domain.gallery import ROOT_DEVICES, Registration
-from econe.domain.images import Image, ImageState, Placing
+from econe.domain.images import BootMode, Image, ImageState, Placing
 from econe.domain.ports import Transaction
 from econe.domain.queries import Criterion, Query, literally
 
@@ -25,6 +25,7 @@ AMAZONS: Final = frozenset({"amazon", "aws-marketplace", "aws-backup-vault"})
 IMAGE_FILTERS: Final = Table(
     pushed={
         "architecture": "architecture",
+        "boot-mode": "boot_mode",
         "creation-date": "created_at",
         "description": "description",
         "image-id": "id",
@@ -46,7 +47,6 @@ IMAGE_FILTERS: Final = Table(
         "block-device-mapping.snapshot-id": NOTHING,
         "block-device-mapping.volume-size": "BlockDeviceMappings.Ebs.VolumeSize",
         "block-device-mapping.volume-type": "BlockDeviceMappings.Ebs.VolumeType",
-        "boot-mode": "BootMode",
         "ena-support": "EnaSupport",
         "free-tier-eligible": "FreeTierEligible",
         "hypervisor": "Hypervisor",
@@ -82,10 +82,10 @@ IMAGE_FILTERS: Final = Table(
     },
 )
 
-ARCHITECTURES: Final = ("x86_64",)
+ARCHITECTURES: Final = ("i386", "x86_64")
+"""Of images that an engine here may be able to run; the gallery asks which it is."""
 REGISTERED_AS: Final[So] = {
     "Architecture": ARCHITECTURES,
-    "BootMode": (views.BOOT_MODE,),
     "EnaSupport": (False,),
     "RootDeviceName": sorted(ROOT_DEVICES),
     "VirtualizationType": ("hvm",),
@@ -128,7 +128,7 @@ def upload_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
 @action(
     "RegisterImage",
     writes=True,
-    takes="ImageLocation Name Description TagSpecifications",
+    takes="ImageLocation Name Description BootMode TagSpecifications",
     only=REGISTERED_AS,
 )
 def register_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
@@ -144,6 +144,7 @@ def register_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
             description=asked.get("Description"),
             architecture=asked.get("Architecture"),
             root_device=asked.get("RootDeviceName"),
+            boot_mode=BootMode(asked["BootMode"]) if "BootMode" in asked else None,
             tags=tags.get("image"),
         ),
     )

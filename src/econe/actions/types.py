@@ -9,6 +9,7 @@ from econe.actions.pages import read_page
 from econe.actions.registry import action
 from econe.domain.engine_ports import Capabilities
 from econe.domain.faults import NotFound, Noun
+from econe.domain.instances import Firmware
 from econe.domain.places import zone_id
 from econe.domain.sizes import Size, sizes_of
 from econe.domain.topology import may_choose, usual_options, valid_cores, valid_threads
@@ -171,9 +172,9 @@ def view_of(size: Size, can: Capabilities) -> dict[str, Any]:
         "NitroTpmSupport": "unsupported",
         "PhcSupport": "unsupported",
         "PlacementGroupInfo": {"SupportedStrategies": []},
-        "ProcessorInfo": {"SupportedArchitectures": ["x86_64"]},
+        "ProcessorInfo": {"SupportedArchitectures": list(can.architectures)},
         "RebootMigrationSupport": "unsupported",
-        "SupportedBootModes": ["legacy-bios"],
+        "SupportedBootModes": [firmware.value for firmware in Firmware if _has(can, firmware)],
         "SupportedRootDeviceTypes": ["ebs"],
         "SupportedUsageClasses": ["on-demand"],
         "SupportedVirtualizationTypes": ["hvm"],
@@ -193,3 +194,7 @@ def _vcpu_info(size: Size, can: Capabilities) -> dict[str, Any]:
         made["ValidCores"] = valid_cores(size, can)
         made["ValidThreadsPerCore"] = valid_threads(size, can)
     return made
+
+
+def _has(can: Capabilities, firmware: Firmware) -> bool:
+    return can.uefi or firmware is Firmware.BIOS

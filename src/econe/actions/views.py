@@ -27,7 +27,6 @@ View = dict[str, Any]
 HYPERVISOR: Final = "xen"
 """API reference, Instance: "The value xen is used for both Xen and Nitro hypervisors"; EC2's word
 for KVM machines, too."""
-BOOT_MODE: Final = "legacy-bios"
 PLATFORM: Final = "Linux/UNIX"
 USAGE: Final = "RunInstances"
 
@@ -93,9 +92,8 @@ def instance(row: Instance, cloud: Cloud) -> View:
         "AmiLaunchIndex": row.launch_index,
         "Architecture": row.architecture,
         "BlockDeviceMappings": [mapping(volume) for volume in row.volumes],
-        "BootMode": BOOT_MODE,
         "ClientToken": row.client_token,
-        "CurrentInstanceBootMode": BOOT_MODE,
+        "CurrentInstanceBootMode": row.firmware.value,
         "EbsOptimized": False,
         "EnaSupport": False,
         "EnclaveOptions": {"Enabled": False},
@@ -129,6 +127,8 @@ def instance(row: Instance, cloud: Cloud) -> View:
     }
     if vcpus := _vcpus(row, cloud):
         made["CpuOptions"] = cpu_options(vcpus, row.threads_per_core)
+    if row.boot_mode is not None:
+        made["BootMode"] = row.boot_mode.value
     if row.key_name is not None:
         made["KeyName"] = row.key_name
     if row.state_reason.code:
@@ -279,7 +279,6 @@ def image(row: Image, owner_name: str) -> View:
     made: View = {
         "Architecture": row.architecture,
         "BlockDeviceMappings": image_mappings(row),
-        "BootMode": BOOT_MODE,
         "CreationDate": moment_text(row.created_at),
         "DeregistrationProtection": protection(row),
         "Description": row.description,
@@ -303,6 +302,8 @@ def image(row: Image, owner_name: str) -> View:
         "UsageOperation": USAGE,
         "VirtualizationType": "hvm",
     }
+    if row.boot_mode is not None:
+        made["BootMode"] = row.boot_mode.value
     if row.state_reason.code:
         made["StateReason"] = reason(row.state_reason)
     if row.deprecates_at is not None:

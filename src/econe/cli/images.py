@@ -7,6 +7,7 @@ from econe.cli.tool import (
     HEADERS,
     Asked,
     Example,
+    Option,
     Tool,
     any_arguments,
     long_id,
@@ -30,7 +31,10 @@ def image_id(text: str) -> str:
 
 def _register(asked: Asked, session: Session) -> None:
     location = image_id(one_argument(asked, "ImageId"))
-    answer = session.call("RegisterImage", [("ImageLocation", location)])
+    params = [("ImageLocation", location)]
+    if asked.has("boot-mode"):
+        params.append(("BootMode", asked.values["boot-mode"]))
+    answer = session.call("RegisterImage", params)
     if asked.has("json"):
         show_json(answer)
     else:
@@ -45,6 +49,14 @@ REGISTER = Tool(
 Registers an image that econe-upload has uploaded. From then on it is listed by
 econe-describe-images and can be run by econe-run-instances. IMAGE-ID is ami-N or just N.""",
     act=_register,
+    options=(
+        Option(
+            "boot-mode",
+            "legacy-bios, uefi or uefi-preferred: which firmware its disk can boot by. Default: "
+            "legacy-bios.",
+            value="MODE",
+        ),
+    ),
     examples=(Example("econe-register ami-00000001", "Success: ImageId ami-00000001"),),
 )
 

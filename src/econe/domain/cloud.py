@@ -16,7 +16,7 @@ from econe.domain.gallery import Gallery
 from econe.domain.hidden import Hidden
 from econe.domain.image_book import ImageBook
 from econe.domain.keyring import Keyring
-from econe.domain.ports import Consoles, KeyMaker, Screens
+from econe.domain.ports import Consoles, Firmware, KeyMaker, Screens
 from econe.domain.sizes import CATALOGUE, Size
 from econe.domain.template_book import TemplateBook
 
@@ -31,6 +31,8 @@ class Cloud:
     """Proves that a NextToken is one of ours. The same after a restart."""
     screens: Screens | None = None
     """Asked only once a request's transaction is over (Handler.asks)."""
+    firmware: Firmware | None = None
+    """As screens."""
     endpoint: str = ""
     """The region's endpoint as DescribeRegions says it: host name and port."""
     sizes: Mapping[str, Size] = field(default_factory=lambda: CATALOGUE)

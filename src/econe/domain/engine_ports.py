@@ -18,7 +18,7 @@ from econe.domain.accounts import Limits
 from econe.domain.health import Pulse
 from econe.domain.hidden import Hidden
 from econe.domain.images import DiskFormat, ImageState, Placing
-from econe.domain.ports import Consoles, Known, Poke, Screens
+from econe.domain.ports import Consoles, Firmware, Known, Poke, Screens
 from econe.domain.reasons import Reason
 from econe.domain.samples import Reading
 from econe.domain.sizes import Size
@@ -117,6 +117,10 @@ class Capabilities:
     vCPU is a core."""
     hibernation: bool = False
     """Machines.hibernate() works."""
+    uefi: bool = False
+    """Machines may boot by UEFI (MachineSpec.uefi), and keep its variables (Engine.firmware)."""
+    architectures: tuple[str, ...] = ("x86_64",)
+    """Of images that can be run, in EC2's words; every type has all of them."""
     meters: bool = False
     """What machines use can be measured (Engine.meters is there)."""
     console: str = "serial"
@@ -188,6 +192,8 @@ class MachineSpec:
     """The engine's own name for the image, where it keeps images itself."""
     template_ref: str = ""
     """The engine's own template for the type (Size.engine_ref); empty: vcpus and memory say all."""
+    uefi: bool = False
+    """It boots by UEFI firmware, whose variables live as long as the machine. Else by BIOS."""
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
     threads_per_core: int = 1
     """Of the vCPUs; where Capabilities.topology."""
@@ -470,6 +476,10 @@ class Engine(Protocol):
     @property
     def screens(self) -> Screens | None:
         """Of an engine whose machines have a screen that it can read."""
+
+    @property
+    def firmware(self) -> Firmware | None:
+        """Of an engine whose machines may boot by UEFI (Capabilities.uefi)."""
 
     @property
     def images(self) -> Images | None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from econe.domain import launch as rules
 from econe.domain.accounts import Limits
+from econe.domain.booting import check_image
 from econe.domain.capacity import Capacity
 from econe.domain.default_network import ensure_default_network
 from econe.domain.engine_networks import AccountNetwork
@@ -76,6 +77,7 @@ class Fleet:
         cpu = choose_options(size, self.can, order.cpu)
         size = replace(size, vcpus=cpu.vcpus)
         image = rules.find_image(tx, account, order.image)
+        check_image(image, size.name, self.can)
         key = rules.find_key(tx, account, order.key_pair)
         root = rules.choose_root(order, image)
         network = self._network(tx, account, order.network, now)

@@ -5,8 +5,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from typing import Final
 
 from econe.domain.accounts import Limits
+from econe.domain.booting import check_architecture, check_mode
 from econe.domain.engine_ports import Capabilities
 from econe.domain.faults import (
     Duplicate,
@@ -19,12 +21,14 @@ from econe.domain.faults import (
     Unsupported,
 )
 from econe.domain.ids import read_id
-from econe.domain.images import Content, Image, ImageState, Placing, Protection
+from econe.domain.images import BootMode, Content, Image, ImageState, Placing, Protection
 from econe.domain.limits import check_room_for_image
 from econe.domain.ports import Transaction
 from econe.domain.queries import Criterion, Query, literally
 from econe.domain.tagging import check_tags, drop_all_tags
 
+DEFAULT_ARCHITECTURE: Final = "x86_64"
+"""Of uploads that do not say. (At Amazon it is i386, for what is registered of a snapshot.)"""
 NAME_LENGTHS = range(3, 129)
 LONGEST_DESCRIPTION = 255
 LONGEST_PLACE = 128
@@ -48,6 +52,7 @@ class Registration:
     description: str | None = None
     architecture: str | None = None
     root_device: str | None = None
+    boot_mode: BootMode | None = None
     tags: Mapping[str, str] | None = None
 
 
@@ -74,7 +79,7 @@ class Gallery:
         """The row of an upload that was proven. It can be run once it is registered and, where the
         engine keeps images, has taken the content over."""
         self._check_placing(placing)
-        _check_architecture(architecture)
+        check_architecture(architecture, self.can)
         check_description(description)
         if name is not None:
             check_name(name)
@@ -91,6 +96,7 @@ class Gallery:
             created_at=now,
             state=ImageState.PENDING if self.can.keeps_images else ImageState.AVAILABLE,
             description=description,
+            architecture=architecture or DEFAULT_ARCHITECTURE,
             placing=placing,
         )
         tx.images.add(image)
@@ -98,7 +104,7 @@ class Gallery:
 
     def register(self, tx: Transaction, account: str, asked: Registration) -> Image:
         """The image can be run and is listed from now on. Again is not an error."""
-        _check_architecture(asked.architecture)
+        check_architecture(asked.architecture, self.can)
         image = _own(tx, account, _image_id(asked.location), asked.location)
         if image.state is ImageState.FAILED:
             raise Unavailable(
@@ -117,8 +123,13 @@ class Gallery:
         if asked.root_device is not None:
             check_device(asked.root_device)
             changes["root_device"] = asked.root_device
+        if asked.architecture is not None:
+            changes["architecture"] = asked.architecture
+        if asked.boot_mode is not None:
+            changes["boot_mode"] = asked.boot_mode
         check_tags(asked.tags or {})
         after = replace(image, **changes)  # type: ignore[arg-type]
+        check_mode(after, self.can)
         if after != image:
             after = tx.images.save(after)
         if asked.tags:
@@ -207,15 +218,6 @@ def check_device(device: str) -> None:
             Noun.PARAMETER,
             device,
             f"Invalid root device name '{device}': one of {', '.join(sorted(ROOT_DEVICES))}.",
-        )
-
-
-def _check_architecture(architecture: str | None) -> None:
-    if architecture not in (None, "x86_64"):
-        raise Unsupported(
-            Noun.IMAGE,
-            architecture or "",
-            f"Images of architecture '{architecture}' cannot be run here.",
         )
 
 

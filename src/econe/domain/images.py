@@ -26,6 +26,15 @@ class DiskFormat(StrEnum):
     QCOW2 = "qcow2"
 
 
+class BootMode(StrEnum):
+    """Which firmware an image's disk can boot by, in EC2's words (API reference, Image)."""
+
+    BIOS = "legacy-bios"
+    UEFI = "uefi"
+    UEFI_PREFERRED = "uefi-preferred"
+    """By either."""
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """Bytes kept under the name of their hash; never changed once kept."""
@@ -76,6 +85,8 @@ class Image:
     description: str = ""
     architecture: str = "x86_64"
     root_device: str = "/dev/sda1"
+    boot_mode: BootMode | None = None
+    """None: its owner did not say."""
     state_reason: Reason = Reason()
     engine_ref: str = ""
     """The engine's own name for it, where the engine keeps images itself."""

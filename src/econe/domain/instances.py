@@ -16,6 +16,7 @@ from typing import Final
 from econe.domain.faults import Noun, WrongState
 from econe.domain.health import Check, Outcome
 from econe.domain.hidden import Hidden
+from econe.domain.images import BootMode
 from econe.domain.networks import NetworkInterface
 from econe.domain.reasons import Reason
 from econe.domain.volumes import Volume
@@ -127,6 +128,13 @@ class Monitoring(StrEnum):
 CHANGING: Final = frozenset({Monitoring.PENDING, Monitoring.DISABLING})
 
 
+class Firmware(StrEnum):
+    """What a machine boots by (API reference, InstanceBootModeValues)."""
+
+    BIOS = "legacy-bios"
+    UEFI = "uefi"
+
+
 @dataclass(frozen=True, slots=True)
 class MetadataOptions:
     """How the metadata service treats this instance (API reference, InstanceMetadataOptions)."""
@@ -178,6 +186,10 @@ class Instance:
     metadata_options: MetadataOptions = MetadataOptions()
     architecture: str = "x86_64"
     root_device: str = "/dev/sda1"
+    boot_mode: BootMode | None = None
+    """Its image's at the launch."""
+    firmware: Firmware = Firmware.BIOS
+    """What came of it: it stays for all starts, as its variables do."""
     generation: int = 1
     """Raised by every request that changes what should be."""
     asked_at: datetime | None = None

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from econe.domain import launch as rules
+from econe.domain.booting import check_image
 from econe.domain.default_network import find_default_network
 from econe.domain.engine_networks import AccountNetwork
 from econe.domain.faults import (
@@ -52,6 +53,7 @@ def doubts(fleet: Fleet, tx: Transaction, account: str, order: LaunchOrder) -> l
     with noted(found):
         if order.image:
             image = rules.find_image(tx, account, order.image)
+            check_image(image, order.size or fleet.default_type, fleet.can)
             rules.size_root(rules.choose_root(order, image), image, fleet.root_gib)
     with noted(found):
         network = _network(fleet, tx, account, order)

@@ -6,6 +6,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
+from econe.domain.booting import firmware_for
 from econe.domain.default_network import addresses_of
 from econe.domain.engine_networks import AccountNetwork
 from econe.domain.engine_ports import Capabilities
@@ -184,6 +185,8 @@ def _instance(
         metadata_options=order.metadata_options if plan.can.metadata else NO_METADATA,
         architecture=image.architecture,
         root_device=image.root_device,
+        boot_mode=image.boot_mode,
+        firmware=firmware_for(image, plan.can),
         asked_at=plan.now,
         at_least=order.at_least,
         disable_api_termination=order.disable_api_termination,

@@ -21,6 +21,7 @@ from econe.domain.queries import Key, Page, Query
 from econe.domain.samples import Reading, Sample
 from econe.domain.sizes import Size
 from econe.domain.tags import Tag
+from econe.domain.uefi import UefiVariable
 from econe.domain.volumes import Volume
 
 Row = TypeVar("Row")
@@ -361,6 +362,17 @@ class Screens(Protocol):
 
     def picture(self, instance_id: str, *, wake: bool = False) -> Picture:
         """As it is now. `wake` presses a key first, for a guest that has blanked its screen."""
+
+
+class Firmware(Protocol):
+    """The UEFI variables of machines that boot by UEFI, running or not.
+
+    Asked as Screens is: after a request's transaction, in threads of their own.
+    """
+
+    def variables(self, instance_id: str) -> Sequence[UefiVariable]:
+        """Those that last, as they are now. Raises EngineBusy where there are none yet, or none
+        any more, and EngineRefused where the guest has left nothing that can be read."""
 
 
 # --- keys --------------------------------------------------------------------------------

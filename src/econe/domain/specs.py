@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from econe.domain.engine_ports import DiskSpec, MachineSpec, NetworkSpec, NicSpec, Subject
 from econe.domain.faults import Broken, Noun
 from econe.domain.images import DiskFormat, Image
-from econe.domain.instances import Instance
+from econe.domain.instances import Firmware, Instance
 from econe.domain.networks import NetworkInterface, Subnet, Vpc
 from econe.domain.places import hostname
 from econe.domain.ports import Transaction
@@ -35,6 +35,7 @@ def machine_spec(tx: Transaction, instance: Instance, sizes: Mapping[str, Size])
         image_id=instance.image_id or "",
         image_ref=image.engine_ref if image else "",
         template_ref=size.engine_ref,
+        uefi=instance.firmware is Firmware.UEFI,
         tags=instance.tags,
     )
 

@@ -374,6 +374,12 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     # 9: threads of cores. Until now each vCPU was a core.
     ("ALTER TABLE instances ADD COLUMN threads_per_core INTEGER NOT NULL DEFAULT 1",),
+    # 10: boot modes
+    (
+        "ALTER TABLE images ADD COLUMN boot_mode TEXT",
+        "ALTER TABLE instances ADD COLUMN boot_mode TEXT",
+        "ALTER TABLE instances ADD COLUMN firmware TEXT NOT NULL DEFAULT 'legacy-bios'",
+    ),
 )
 
 VERSION: Final = len(STEPS)

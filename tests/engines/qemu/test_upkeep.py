@@ -5,6 +5,7 @@ import pytest
 from econe.domain.engine_ports import EngineBusy
 from econe.engines.qemu.accelerate import Accelerator
 from econe.engines.qemu.disks import QemuDisks
+from econe.engines.qemu.firmware import QemuFirmware
 from econe.engines.qemu.launcher import Host
 from econe.engines.qemu.machines import QemuMachines
 from econe.settings import Qemu
@@ -34,7 +35,8 @@ def machines(tmp_path) -> QemuMachines:
     instances = tmp_path / "instances"
     for number in (1, 2, 3):
         (instances / f"i-0000000{number}").mkdir(parents=True)
-    host = Host(Accelerator("tcg", ""), own_users=False)
+    firmware = QemuFirmware(tmp_path / "instances", "none is wanted")
+    host = Host(Accelerator("tcg", ""), own_users=False, firmware=firmware)
     return QemuMachines(instances, Qemu(), host, QemuDisks(tmp_path, None), None)
 
 

@@ -37,6 +37,7 @@ CAN: Final = Capabilities(
     console="vnc",
     reasons={
         "serial": "OpenNebula keeps no serial output; the console tells where VNC is",
+        "uefi": "which firmware its hosts have, OpenNebula does not tell",
         "metadata": "a context disk tells guests (cloud-init's OpenNebula source, one-context)",
     },
 )
@@ -79,6 +80,7 @@ class OpennebulaEngine:
         self.networks = OpennebulaNetworks()
         self.meters = None
         self.screens = None
+        self.firmware = None
         way = way_of(settings, state)
         staging = Staging(way, Hidden(hmac.digest(mark_key.reveal(), b"staged files", "sha256")))
         self.images = OnedImages(self._oned, directory, marks, staging, settings)

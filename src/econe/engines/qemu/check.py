@@ -9,7 +9,7 @@ from typing import Final
 
 from econe.domain.engine_ports import EngineRefused
 from econe.engines.findings import Finding
-from econe.engines.qemu import accelerate, network_check, processes
+from econe.engines.qemu import accelerate, firmware, network_check, processes
 from econe.settings import Qemu
 
 ROOM_GIB: Final = 2
@@ -24,6 +24,7 @@ def report(state: Path = Path("state"), settings: Qemu | None = None) -> list[Fi
         _emulator(settings.binary),
         _qemu_img(),
         _kvm(settings),
+        _uefi(settings),
         _guest_users(settings),
         *_networks(settings),
         _room(state),
@@ -60,6 +61,13 @@ def _kvm(settings: Qemu) -> Finding:
     if found.name == "kvm":
         return Finding("kvm", True, f"used: {found.reason}")
     return Finding("kvm", False, f"guests are emulated (TCG), which is slower: {found.reason}")
+
+
+def _uefi(settings: Qemu) -> Finding:
+    found = firmware.find(settings)
+    if isinstance(found, firmware.Uefi):
+        return Finding("uefi", True, str(found.code))
+    return Finding("uefi", False, f"images with boot mode uefi cannot be run: {found}")
 
 
 def _guest_users(settings: Qemu) -> Finding:

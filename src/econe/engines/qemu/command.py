@@ -36,6 +36,14 @@ class Drive:
 
 
 @dataclass(frozen=True, slots=True)
+class Flash:
+    """UEFI firmware and the machine's own variables, as open files."""
+
+    code_fd: int
+    variables_fd: int
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """A network card and the host's end of it."""
 
@@ -65,6 +73,16 @@ class Machine:
     threads_per_core: int = 1
     incoming_fd: int | None = None
     """Saved memory to begin with; the guest stands still until it is told to go on."""
+    flash: Flash | None = None
+    """None: it boots by QEMU's own BIOS."""
+
+    @property
+    def files(self) -> list[int]:
+        """All that are named above, but for the monitor and the console."""
+        incoming = [] if self.incoming_fd is None else [self.incoming_fd]
+        flash = [] if self.flash is None else [self.flash.code_fd, self.flash.variables_fd]
+        contents = [drive.backing_fd for drive in self.drives if drive.backing_fd is not None]
+        return [*incoming, *flash, *(drive.fd for drive in self.drives), *contents]
 
 
 def arguments(machine: Machine) -> list[str]:
@@ -73,6 +91,7 @@ def arguments(machine: Machine) -> list[str]:
         *_base(machine),
         *_identity(machine),
         *_plumbing(machine),
+        *_flash(machine.flash),
         *_drives(machine.drives),
         *_cards(machine.cards),
     ]
@@ -86,7 +105,8 @@ def _base(machine: Machine) -> list[str]:
         *("-name", f"guest={machine.id}"),
         *(
             "-machine",
-            f"{machine.kind},hpet=off,vmport=off,sata=off,smbus=off,usb=off,dump-guest-core=off",
+            f"{machine.kind},hpet=off,vmport=off,sata=off,smbus=off,usb=off,dump-guest-core=off"
+            + ("" if machine.flash is None else ",pflash0=code,pflash1=variables"),
         ),
         *("-cpu", _processor(machine.accelerator, threads=machine.threads_per_core > 1)),
         *("-accel", "kvm" if machine.accelerator.name == "kvm" else TCG),
@@ -133,9 +153,10 @@ def _identity(machine: Machine) -> list[str]:
     """What cloud-init's Ec2 source knows the platform by: sys_vendor, and uuid and serial that
     are equal and begin with `ec2` (cloud-init, tools/ds-identify). Asset tags as on Nitro."""
     system = f"product={_quoted(machine.instance_type)},serial={machine.uuid},uuid={machine.uuid}"
+    firmware = "" if machine.flash is None else ",uefi=on"
     return [
         *("-uuid", machine.uuid),
-        *("-smbios", "type=0,vendor=Amazon EC2,version=1.0"),
+        *("-smbios", "type=0,vendor=Amazon EC2,version=1.0" + firmware),
         *("-smbios", f"type=1,manufacturer=Amazon EC2,{system}"),
         *("-smbios", f"type=2,manufacturer=Amazon EC2,asset={machine.id}"),
         *("-smbios", "type=3,manufacturer=Amazon EC2,asset=Amazon EC2"),
@@ -155,6 +176,28 @@ def _plumbing(machine: Machine) -> list[str]:
         *("-object", "rng-random,id=rng,filename=/dev/urandom"),
         *("-device", "virtio-rng-pci,rng=rng,addr=0x2"),
     ]
+
+
+def _flash(flash: Flash | None) -> list[str]:
+    """What the guest writes to the variables is in the file at once: QEMU holds none of it back."""
+    if flash is None:
+        return []
+    code, variables = "/dev/fdset/2", "/dev/fdset/3"
+    nodes = (
+        {
+            "driver": "raw",
+            "node-name": "code",
+            "read-only": True,
+            "file": {"driver": "file", "filename": code, "read-only": True},
+        },
+        {
+            "driver": "raw",
+            "node-name": "variables",
+            "file": {"driver": "file", "filename": variables},
+        },
+    )
+    words = [*_fd_set(2, flash.code_fd), *_fd_set(3, flash.variables_fd)]
+    return words + [word for node in nodes for word in ("-blockdev", json.dumps(node))]
 
 
 def _drives(drives: tuple[Drive, ...]) -> list[str]:

@@ -3,19 +3,24 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from econe.domain.engine_ports import Capabilities
 from econe.domain.ports import Poke, Vault
-from econe.engines.qemu import accelerate
+from econe.engines.qemu import accelerate, firmware
 from econe.engines.qemu.checks import QemuChecks
 from econe.engines.qemu.consoles import QemuConsoles
 from econe.engines.qemu.disks import QemuDisks
+from econe.engines.qemu.firmware import QemuFirmware
 from econe.engines.qemu.launcher import Host
 from econe.engines.qemu.machines import QemuMachines
 from econe.engines.qemu.meters import QemuMeters
 from econe.engines.qemu.nic import Wiring
 from econe.engines.qemu.screens import QemuScreens
 from econe.settings import Qemu
+
+ARCHITECTURES: Final = ("i386", "x86_64")
+"""A processor of the latter runs systems for the former."""
 
 
 class QemuEngine:
@@ -30,7 +35,8 @@ class QemuEngine:
         self._accelerator = accelerate.find(settings.accelerator, own_users=own_users)
         self._networks = networks
         self._disks = QemuDisks(self._volumes, vault)
-        host = Host(self._accelerator, own_users)
+        self._firmware = QemuFirmware(self._instances, firmware.find(settings))
+        host = Host(self._accelerator, own_users, self._firmware)
         self._machines = QemuMachines(self._instances, settings, host, self._disks, networks)
         self._checks = QemuChecks(self._instances, networks, self._machines.watching)
         self._meters = QemuMeters(
@@ -44,11 +50,15 @@ class QemuEngine:
         reasons: Mapping[str, str] = {}
         if self._accelerator.name != "kvm":
             reasons = {"kvm": self._accelerator.reason}
+        if self._firmware.uefi is None:
+            reasons = {**reasons, "uefi": self._firmware.reason}
         return Capabilities(
             name="qemu",
             network=self._networks.mode,
             topology=True,
             hibernation=True,
+            uefi=self._firmware.uefi is not None,
+            architectures=ARCHITECTURES,
             meters=True,
             routing_guests=self._networks.mode == "vpc",
             host_vcpus=os.cpu_count() or 1,
@@ -83,6 +93,10 @@ class QemuEngine:
     @property
     def screens(self) -> QemuScreens:
         return self._screens
+
+    @property
+    def firmware(self) -> QemuFirmware:
+        return self._firmware
 
     @property
     def images(self) -> None:

@@ -10,6 +10,7 @@ from econe.domain.engine_ports import EngineRefused, MachineSpec, NicSpec
 from econe.engines.qemu import command
 from econe.engines.qemu.accelerate import Accelerator
 from econe.engines.qemu.disks import QemuDisks
+from econe.engines.qemu.firmware import QemuFirmware
 from econe.engines.qemu.hibernation import Saved
 from econe.engines.qemu.monitor import listen_at
 from econe.engines.qemu.nic import Nic, Wiring
@@ -25,6 +26,7 @@ class Host:
     accelerator: Accelerator
     own_users: bool
     """Guests run as users of their own; only root can make that so."""
+    firmware: QemuFirmware
 
 
 class Launcher:
@@ -55,11 +57,7 @@ class Launcher:
         monitor = held.enter_context(listen_at(place.monitor)).fileno()
         console = os.open(place.console, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         held.callback(os.close, console)
-        incoming = None if memory is None else os.open(memory.path, os.O_RDONLY | os.O_CLOEXEC)
-        if incoming is not None:
-            held.callback(os.close, incoming)
         disks = sorted(spec.disks, key=lambda disk: (not disk.is_root, disk.device))
-        drives = tuple(self._disks.open(disk, held) for disk in disks)
         machine = command.Machine(
             id=spec.id,
             uuid=record.uuid,
@@ -70,25 +68,23 @@ class Launcher:
             accelerator=self._host.accelerator,
             monitor_fd=monitor,
             console_fd=console,
-            drives=drives,
+            drives=tuple(self._disks.open(disk, held) for disk in disks),
             cards=tuple(
                 command.Card(nic.interface_id, nic.mac, opened.netdev)
                 for nic, opened in zip(spec.nics, nics, strict=True)
             ),
             may_spawn=any(nic.spawns for nic in nics),
             kind="q35" if memory is None else memory.kind,
-            incoming_fd=incoming,
+            incoming_fd=None if memory is None else _open_memory(memory, held),
+            flash=self._host.firmware.open(place, held) if spec.uefi else None,
         )
-        files = [] if incoming is None else [incoming]
-        files += [drive.fd for drive in drives]
-        files += [drive.backing_fd for drive in drives if drive.backing_fd is not None]
         group = self._host.accelerator.group
         return Launch(
             binary=str(find_binary(self._settings.binary)),
             arguments=command.arguments(machine),
             directory=place.run,
             log=place.log,
-            fds=[monitor, console, *files, *(fd for nic in nics for fd in nic.fds)],
+            fds=[monitor, console, *machine.files, *(fd for nic in nics for fd in nic.fds)],
             owner=owner,
             groups=() if group is None else (group,),
         )
@@ -106,6 +102,12 @@ class Launcher:
         if owner >= 2**31:
             raise EngineRefused("The machine could not be given a user.", f"user {owner}")
         return owner
+
+
+def _open_memory(memory: Saved, held: ExitStack) -> int:
+    fd = os.open(memory.path, os.O_RDONLY | os.O_CLOEXEC)
+    held.callback(os.close, fd)
+    return fd
 
 
 def _make_run_directory(path: Path, owner: int | None) -> None:

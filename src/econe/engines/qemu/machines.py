@@ -76,6 +76,7 @@ class QemuMachines:
         self._instances = instances
         self._reboots = Reboots(instances, settings.reboot_grace_s)
         self._disks, self._networks = disks, networks
+        self._firmware = host.firmware
         self._launcher = Launcher(settings, host, disks, networks)
         self._children = processes.Children()
         self._processes: dict[str, processes.Process] = {}
@@ -283,6 +284,8 @@ class QemuMachines:
             place.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             for disk in spec.disks:
                 self._disks.ensure(disk)
+            if spec.uefi:
+                self._firmware.ensure(place)
             record = Record(uuid=new_uuid(), nics=spec.nics)
         elif record.nics == spec.nics:
             return record

@@ -10,6 +10,7 @@ Every record is written whole or not at all. What exists says how far things hav
     memory…, waking  of a machine that sleeps: see hibernation.py
     shape         what the running machine was started as, for its memory
     monitor.sock  QMP
+    nvram         the UEFI variables of one that boots by UEFI (firmware.py)
     console.log   what the guest wrote to its serial port; stays until forget()
     qemu.log      what QEMU wrote
 
@@ -96,6 +97,10 @@ class Place:
     @property
     def shape(self) -> Path:
         return self.path / "shape"
+
+    @property
+    def nvram(self) -> Path:
+        return self.path / "nvram"
 
     @property
     def monitor(self) -> Path:

@@ -21,8 +21,9 @@ from econe.domain.engine_ports import (
     Subject,
     Vitals,
 )
-from econe.domain.ports import Picture, Poke
+from econe.domain.ports import Firmware, Picture, Poke
 from econe.domain.samples import Reading
+from econe.domain.uefi import UefiVariable
 from econe.engines.simulator.world import World
 
 TEXT_MODE: Final = (720, 400)
@@ -37,6 +38,8 @@ class Simulator:
         network="none",
         topology=True,
         hibernation=True,
+        uefi=True,
+        architectures=("i386", "x86_64"),
         meters=True,
         routing_guests=True,
         reasons={"vpc": "the simulator runs no machines", "kvm": "nothing is executed"},
@@ -52,6 +55,7 @@ class Simulator:
         self.checks = SimulatedChecks(self.world)
         self.meters: Meters | None = SimulatedMeters(self.world)
         self.screens = SimulatedScreens(self.world)
+        self.firmware: Firmware | None = SimulatedFirmware(self.world)
         self.images: Images | None = None
         self.staged = None
         self.estate: Estate | None = None
@@ -241,3 +245,17 @@ class SimulatedScreens:
                 raise EngineBusy(f"{instance_id} is off")
             machine.woken += wake
             return Picture(TEXT_MODE[0], TEXT_MODE[1], bytes(3 * TEXT_MODE[0] * TEXT_MODE[1]))
+
+
+class SimulatedFirmware:
+    """Variables are what tests give machines: none runs that could write any."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def variables(self, instance_id: str) -> tuple[UefiVariable, ...]:
+        with self._world.script.call("firmware.variables"), self._world.lock:
+            machine = self._world.machines.get(instance_id)
+            if machine is None or machine.spec is None or not machine.spec.uefi:
+                raise EngineBusy(f"{instance_id} has no variables")
+            return machine.variables

@@ -13,6 +13,7 @@ from econe.domain.engine_ports import DiskSpec, MachineSpec, NicSpec, Phase, See
 from econe.domain.health import Pulse
 from econe.domain.ports import Clock, Poke
 from econe.domain.samples import Reading
+from econe.domain.uefi import UefiVariable
 from econe.engines.simulator.cluster import Cluster
 from econe.engines.simulator.script import Script
 
@@ -43,6 +44,8 @@ class Machine:
     """Its memory is kept."""
     woken: int = 0
     """Keys that were pressed to wake its screen."""
+    variables: tuple[UefiVariable, ...] = ()
+    """Of one that boots by UEFI."""
     nics: tuple[SeenNic, ...] | None = None
     """Addresses that the engine gave it."""
 
