@@ -155,7 +155,8 @@ def test_images_on_their_way_and_failed_ones_are_listed_with_the_reason(helen):
         ("block-device-mapping.device-name", "/dev/sda1", True),
         ("block-device-mapping.volume-size", "3", True),
         ("block-device-mapping.snapshot-id", "*", False),
-        ("boot-mode", "legacy-bios", True),
+        ("boot-mode", "uefi-preferred", True),
+        ("boot-mode", "legacy-bios", False),
         ("creation-date", "2026-11-23T*", True),
         ("creation-date", "2026-11-24*", False),
         ("description", "*", True),
@@ -182,7 +183,13 @@ def test_images_on_their_way_and_failed_ones_are_listed_with_the_reason(helen):
 def test_image_filters(helen, name, value, found):
     image = helen.image(gib=3)
     tags = [{"ResourceType": "image", "Tags": [{"Key": "os", "Value": "gentoo"}]}]
-    helen("RegisterImage", ImageLocation=image, Name="gentoo", TagSpecifications=tags)
+    helen(
+        "RegisterImage",
+        ImageLocation=image,
+        Name="gentoo",
+        BootMode="uefi-preferred",
+        TagSpecifications=tags,
+    )
     assert bool(shown(helen, **only(name, value))) is found
 
 

@@ -125,6 +125,12 @@ def test_register_takes_the_id_or_its_number(cloud, run, given):
     assert cloud.asked[0]["ImageLocation"] == "ami-00000001"
 
 
+def test_register_says_which_firmware_the_disk_is_for(cloud, run):
+    cloud.answers = [REGISTERED]
+    assert run(REGISTER, "1", "--boot-mode", "uefi").out == SUCCESS
+    assert cloud.asked[0]["BootMode"] == "uefi"
+
+
 def test_short_ids_become_long_and_others_are_left_to_the_cloud():
     assert image_id("ami-1") == image_id("1") == image_id("00000001") == "ami-00000001"
     assert image_id("123456789") == "ami-123456789"

@@ -7,6 +7,8 @@ Where machines are shared (Capabilities.shared), what is asked for takes its tim
 waited for; everywhere else it is there when the call returns, and is asserted at once.
 """
 
+from dataclasses import replace
+
 import pytest
 from tests.contract.engines import Stand
 from tests.support.eventually import eventually
@@ -476,3 +478,43 @@ def test_an_engine_says_what_it_can_do(engine: Engine):
     assert engine.can.name
     assert engine.can.network in {"vpc", "user", "none", "opennebula"}
     assert engine.can.console in {"serial", "vnc"}
+
+
+# --- UEFI --------------------------------------------------------------------------------
+
+
+def test_uefi_variables_last_as_long_as_their_machine(stand: Stand, engine: Engine):
+    if not engine.can.uefi:
+        assert engine.firmware is None or engine.can.reasons["uefi"]
+        pytest.skip("its machines boot by BIOS alone")
+    assert engine.firmware is not None
+    spec = replace(stand.spec(), uefi=True, memory_mib=256)
+    with pytest.raises(EngineBusy):
+        engine.firmware.variables(spec.id)
+    launch(engine, spec)
+    if stand.speaks:  # the firmware really runs, and notes what it has found to boot from
+        eventually(lambda: "BootOrder" in variables(engine, spec), within_s=3 * stand.patience_s)
+    engine.machines.power_off(spec.id)
+    kept = variables(engine, spec)
+    again = stand.open()
+    assert variables(again, spec) == kept
+    connect(again, spec)
+    again.machines.start(spec)
+    expect(stand, again, spec, Phase.RUNNING)
+    assert kept <= variables(again, spec)
+    again.machines.destroy(spec.id)
+    with pytest.raises(EngineBusy):
+        again.firmware.variables(spec.id)
+
+
+def variables(engine: Engine, spec: MachineSpec) -> set[str]:
+    assert engine.firmware is not None
+    return {each.name for each in engine.firmware.variables(spec.id)}
+
+
+def test_a_machine_that_boots_by_bios_has_no_variables(stand: Stand, engine: Engine):
+    if engine.firmware is None:
+        pytest.skip("none of its machines has")
+    launch(engine, stand.spec())
+    with pytest.raises(EngineBusy):
+        engine.firmware.variables(stand.spec().id)

@@ -82,10 +82,7 @@ IMAGE_FILTERS: Final = Table(
     },
 )
 
-ARCHITECTURES: Final = ("i386", "x86_64")
-"""Of images that an engine here may be able to run; the gallery asks which it is."""
 REGISTERED_AS: Final[So] = {
-    "Architecture": ARCHITECTURES,
     "EnaSupport": (False,),
     "RootDeviceName": sorted(ROOT_DEVICES),
     "VirtualizationType": ("hvm",),
@@ -100,8 +97,7 @@ CURRENT: Final = Criterion("deprecated", ("false",))
 @action(
     "UploadImage",
     writes=True,
-    takes="Name Description Datastore DiskType DiskFormat Driver",
-    only={"Architecture": ARCHITECTURES},
+    takes="Name Description Architecture Datastore DiskType DiskFormat Driver",
 )
 def upload_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     """The pipeline has received and proven the body before; here it gets its row."""
@@ -128,7 +124,7 @@ def upload_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
 @action(
     "RegisterImage",
     writes=True,
-    takes="ImageLocation Name Description BootMode TagSpecifications",
+    takes="ImageLocation Name Description Architecture BootMode TagSpecifications",
     only=REGISTERED_AS,
 )
 def register_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from econe.domain.engine_ports import EngineRefused
 from econe.domain.images import DiskFormat
 from econe.engines.qemu.accelerate import Accelerator
-from econe.engines.qemu.command import Card, Drive, Machine, arguments
+from econe.engines.qemu.command import Card, Drive, Flash, Machine, arguments
 
 KVM = Accelerator("kvm", "the test says so")
 UUID = "ec2aaaaa-1111-4222-8333-444444444444"
@@ -169,3 +169,24 @@ def test_no_path_of_the_host_is_named_but_the_random_device():
 def test_a_comma_in_a_value_cannot_add_an_option():
     odd = replace(MACHINE, instance_type="m1,uuid=0")
     assert "product=m1,,uuid=0,serial=" in values(odd, "-smbios")[1]
+
+
+def test_uefi_firmware_is_two_open_files_of_which_the_guest_writes_one():
+    machine = replace(MACHINE, flash=Flash(code_fd=20, variables_fd=21), drives=())
+    assert value(machine, "-machine").endswith(",pflash0=code,pflash1=variables")
+    code, variables = (json.loads(told) for told in values(machine, "-blockdev"))
+    assert (code["node-name"], code["driver"], code["read-only"]) == ("code", "raw", True)
+    assert (variables["node-name"], variables["driver"]) == ("variables", "raw")
+    assert "read-only" not in variables
+    sets = [code["file"]["filename"], variables["file"]["filename"]]
+    assert sets == ["/dev/fdset/2", "/dev/fdset/3"]
+    added = values(machine, "-add-fd")
+    assert "fd=20,set=2" in added
+    assert "fd=21,set=3" in added
+    assert "type=0,vendor=Amazon EC2,version=1.0,uefi=on" in values(machine, "-smbios")
+    assert machine.files == [20, 21]
+
+
+def test_without_it_nothing_of_it_is_said():
+    assert not [word for word in arguments(MACHINE) if "pflash" in word or "uefi" in word]
+    assert replace(MACHINE, incoming_fd=9).files == [9, 7, 8]

@@ -1,0 +1,156 @@
+"""GetInstanceUefiData: who may ask when, and the text that is answered."""
+
+import base64
+import struct
+import zlib
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from tests.support.desk import Desk, refused
+
+from econe.actions.uefi_data import crc32c, uefi_data
+from econe.domain.engine_ports import EngineBusy, EngineRefused
+from econe.domain.faults import NotFound, Noun, Unavailable, Unsupported, WrongState
+from econe.domain.uefi import AUTHENTICATED, UefiVariable
+
+GLOBAL = UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
+BOOT_ORDER = UefiVariable("BootOrder", GLOBAL, 0x7, b"\x01\0\0\0")
+PK = UefiVariable("PK", GLOBAL, 0x27, b"key", bytes(range(16)), b"s" * 32)
+
+
+class Firmware:
+    """Has what the test says, or its problem."""
+
+    def __init__(self) -> None:
+        self.problem: Exception | None = None
+
+    def variables(self, instance_id: str) -> tuple[UefiVariable, ...]:
+        if self.problem is not None:
+            raise self.problem
+        return (BOOT_ORDER, PK)
+
+
+@pytest.fixture
+def firmware() -> Firmware:
+    return Firmware()
+
+
+@pytest.fixture
+def desk(helen: Desk, firmware: Firmware) -> Desk:
+    cloud = replace(helen.cloud, firmware=firmware, can=replace(helen.cloud.can, uefi=True))
+    return replace(helen, cloud=cloud)
+
+
+def running(desk: Desk, mode: str = "uefi") -> str:
+    image_id = desk.image(registered=False)
+    desk("RegisterImage", ImageLocation=image_id, BootMode=mode)
+    return desk.running(ImageId=image_id)[0]
+
+
+def unpack(text: str) -> list[UefiVariable]:
+    """As awslabs/python-uefivars reads it, with its checks."""
+    blob = base64.b64decode(text, validate=True)
+    assert blob[:8] == b"AMZNUEFI"
+    crc, version = struct.unpack_from("<II", blob, 8)
+    assert (crc, version) == (crc32c(blob[12:]), 0)
+    plain = zlib.decompressobj(0, zdict=b"a dictionary that is not asked for").decompress(blob[16:])
+    at = 8
+
+    def take(size: int) -> bytes:
+        nonlocal at
+        at += size
+        assert at <= len(plain)
+        return plain[at - size : at]
+
+    def take_sized() -> bytes:
+        return take(struct.unpack("<Q", take(8))[0])
+
+    found = []
+    for _ in range(struct.unpack_from("<Q", plain)[0]):
+        name, data, vendor = take_sized().decode("utf-8"), take_sized(), UUID(bytes_le=take(16))
+        (attributes,) = struct.unpack("<I", take(4))
+        signed = (take(16), take_sized()) if attributes & AUTHENTICATED else (b"", b"")
+        found.append(UefiVariable(name, vendor, attributes, data, *signed))
+    assert at == len(plain)
+    return found
+
+
+def test_running_and_stopped_instances_tell_their_variables(desk: Desk):
+    id_ = running(desk)
+    told = desk("GetInstanceUefiData", InstanceId=id_)
+    assert told["InstanceId"] == id_
+    assert unpack(told["UefiData"]) == [BOOT_ORDER, PK]
+    desk("StopInstances", InstanceIds=[id_])
+    assert desk("GetInstanceUefiData", InstanceId=id_) == told
+    desk.halted([id_])
+    assert desk("GetInstanceUefiData", InstanceId=id_) == told
+
+
+def test_one_that_boots_by_bios_has_none(desk: Desk):
+    with refused(Unsupported, Noun.INSTANCE, "does not boot by UEFI"):
+        desk("GetInstanceUefiData", InstanceId=running(desk, "legacy-bios"))
+
+
+def test_an_engine_without_firmware_has_none(desk: Desk):
+    id_ = running(desk)
+    desk = replace(desk, cloud=replace(desk.cloud, firmware=None))
+    with refused(Unsupported, Noun.INSTANCE):
+        desk("GetInstanceUefiData", InstanceId=id_)
+
+
+def test_before_and_after_its_life_an_instance_has_none(desk: Desk):
+    image_id = desk.image(registered=False)
+    desk("RegisterImage", ImageLocation=image_id, BootMode="uefi")
+    (pending,), ended = desk.launch(ImageId=image_id), running(desk)
+    desk("TerminateInstances", InstanceIds=[ended])
+    with refused(WrongState, Noun.INSTANCE, "'shutting-down'"):
+        desk("GetInstanceUefiData", InstanceId=ended)
+    desk.gone([ended])
+    for id_, state in ((ended, "'terminated'"), (pending, "'pending'")):
+        with refused(WrongState, Noun.INSTANCE, state):
+            desk("GetInstanceUefiData", InstanceId=id_)
+
+
+def test_anothers_instance_is_not_found(desk: Desk, paris: Desk):
+    with refused(NotFound, Noun.INSTANCE):
+        paris("GetInstanceUefiData", InstanceId=running(desk))
+
+
+def test_what_cannot_be_read_now_or_never(desk: Desk, firmware: Firmware):
+    id_ = running(desk)
+    firmware.problem = EngineBusy("no file yet")
+    with refused(Unavailable, Noun.REQUEST, "try again"):
+        desk("GetInstanceUefiData", InstanceId=id_)
+    firmware.problem = EngineRefused("The instance's UEFI variables cannot be read.", "zeros")
+    with refused(WrongState, Noun.INSTANCE, "cannot be read"):
+        desk("GetInstanceUefiData", InstanceId=id_)
+
+
+def test_the_checksum_is_that_of_iscsi():
+    """RFC 3720, B.4: 32 bytes of zeros, of ones, ascending; and the usual check value."""
+    assert crc32c(bytes(32)) == 0x8A9136AA
+    assert crc32c(b"\xff" * 32) == 0x62A8AB43
+    assert crc32c(bytes(range(32))) == 0x46DD794E
+    assert crc32c(b"123456789") == 0xE3069283
+
+
+def test_an_authenticated_variable_without_time_and_signer_has_zeros():
+    (read,) = unpack(uefi_data([replace(PK, timestamp=b"", signer=b"")]))
+    assert (read.timestamp, read.signer) == (bytes(16), bytes(32))
+
+
+VARIABLES = some.builds(
+    UefiVariable,
+    name=some.text(some.characters(exclude_categories=["Cs"]), max_size=20),
+    vendor=some.uuids(),
+    attributes=some.integers(0, 0xFFFFFFFF).map(lambda bits: bits & ~AUTHENTICATED),
+    data=some.binary(max_size=100),
+)
+
+
+@given(some.lists(VARIABLES, max_size=5))
+def test_whatever_there_is_can_be_read_again(variables: list[UefiVariable]):
+    assert unpack(uefi_data(variables)) == variables
