@@ -1,8 +1,5 @@
 """GetInstanceUefiData: who may ask when, and the text that is answered."""
 
-import base64
-import struct
-import zlib
 from dataclasses import replace
 from uuid import UUID
 
@@ -10,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from tests.support.desk import Desk, refused
+from tests.support.uefi_data import unpack
 
 from econe.actions.uefi_data import crc32c, uefi_data
 from econe.domain.engine_ports import EngineBusy, EngineRefused
@@ -48,34 +46,6 @@ def running(desk: Desk, mode: str = "uefi") -> str:
     image_id = desk.image(registered=False)
     desk("RegisterImage", ImageLocation=image_id, BootMode=mode)
     return desk.running(ImageId=image_id)[0]
-
-
-def unpack(text: str) -> list[UefiVariable]:
-    """As awslabs/python-uefivars reads it, with its checks."""
-    blob = base64.b64decode(text, validate=True)
-    assert blob[:8] == b"AMZNUEFI"
-    crc, version = struct.unpack_from("<II", blob, 8)
-    assert (crc, version) == (crc32c(blob[12:]), 0)
-    plain = zlib.decompressobj(0, zdict=b"a dictionary that is not asked for").decompress(blob[16:])
-    at = 8
-
-    def take(size: int) -> bytes:
-        nonlocal at
-        at += size
-        assert at <= len(plain)
-        return plain[at - size : at]
-
-    def take_sized() -> bytes:
-        return take(struct.unpack("<Q", take(8))[0])
-
-    found = []
-    for _ in range(struct.unpack_from("<Q", plain)[0]):
-        name, data, vendor = take_sized().decode("utf-8"), take_sized(), UUID(bytes_le=take(16))
-        (attributes,) = struct.unpack("<I", take(4))
-        signed = (take(16), take_sized()) if attributes & AUTHENTICATED else (b"", b"")
-        found.append(UefiVariable(name, vendor, attributes, data, *signed))
-    assert at == len(plain)
-    return found
 
 
 def test_running_and_stopped_instances_tell_their_variables(desk: Desk):

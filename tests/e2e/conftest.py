@@ -30,14 +30,24 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 @pytest.fixture(scope="session")
 def tiny_image() -> Path:
     """The 40 MB disk that boots in seconds, built of what is in the tree now."""
+    return build_tiny("tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_uefi_image() -> Path:
+    """The same, and it boots by UEFI, too."""
+    return build_tiny("tiny-uefi", "--uefi")
+
+
+def build_tiny(name: str, *options: str) -> Path:
     cache = ROOT / ".cache"
     cache.mkdir(exist_ok=True)
-    image = cache / f"tiny-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}.img"
+    image = cache / f"{name}-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}.img"
     with (cache / "tiny.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        build = [sys.executable, str(ROOT / "tools/tiny_image/build.py"), str(image)]
+        build = [sys.executable, str(ROOT / "tools/tiny_image/build.py"), str(image), *options]
         subprocess.run(build, check=True, capture_output=True)
-        return image.replace(cache / "tiny.img")
+        return image.replace(cache / f"{name}.img")
 
 
 @pytest.fixture(scope="session")
