@@ -1,34 +1,17 @@
 """GetInstanceUefiData: who may ask when, and the text that is answered."""
 
 from dataclasses import replace
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from tests.support.desk import Desk, refused
-from tests.support.uefi_data import unpack
+from tests.support.uefi_data import BOOT_ORDER, PK, Firmware, started, unpack, with_firmware
 
 from econe.actions.uefi_data import crc32c, uefi_data
 from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.domain.faults import NotFound, Noun, Unavailable, Unsupported, WrongState
 from econe.domain.uefi import AUTHENTICATED, UefiVariable
-
-GLOBAL = UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
-BOOT_ORDER = UefiVariable("BootOrder", GLOBAL, 0x7, b"\x01\0\0\0")
-PK = UefiVariable("PK", GLOBAL, 0x27, b"key", bytes(range(16)), b"s" * 32)
-
-
-class Firmware:
-    """Has what the test says, or its problem."""
-
-    def __init__(self) -> None:
-        self.problem: Exception | None = None
-
-    def variables(self, instance_id: str) -> tuple[UefiVariable, ...]:
-        if self.problem is not None:
-            raise self.problem
-        return (BOOT_ORDER, PK)
 
 
 @pytest.fixture
@@ -38,18 +21,11 @@ def firmware() -> Firmware:
 
 @pytest.fixture
 def desk(helen: Desk, firmware: Firmware) -> Desk:
-    cloud = replace(helen.cloud, firmware=firmware, can=replace(helen.cloud.can, uefi=True))
-    return replace(helen, cloud=cloud)
-
-
-def running(desk: Desk, mode: str = "uefi") -> str:
-    image_id = desk.image(registered=False)
-    desk("RegisterImage", ImageLocation=image_id, BootMode=mode)
-    return desk.running(ImageId=image_id)[0]
+    return with_firmware(helen, firmware)
 
 
 def test_running_and_stopped_instances_tell_their_variables(desk: Desk):
-    id_ = running(desk)
+    id_ = started(desk)
     told = desk("GetInstanceUefiData", InstanceId=id_)
     assert told["InstanceId"] == id_
     assert unpack(told["UefiData"]) == [BOOT_ORDER, PK]
@@ -61,11 +37,11 @@ def test_running_and_stopped_instances_tell_their_variables(desk: Desk):
 
 def test_one_that_boots_by_bios_has_none(desk: Desk):
     with refused(Unsupported, Noun.INSTANCE, "does not boot by UEFI"):
-        desk("GetInstanceUefiData", InstanceId=running(desk, "legacy-bios"))
+        desk("GetInstanceUefiData", InstanceId=started(desk, "legacy-bios"))
 
 
 def test_an_engine_without_firmware_has_none(desk: Desk):
-    id_ = running(desk)
+    id_ = started(desk)
     desk = replace(desk, cloud=replace(desk.cloud, firmware=None))
     with refused(Unsupported, Noun.INSTANCE):
         desk("GetInstanceUefiData", InstanceId=id_)
@@ -74,7 +50,7 @@ def test_an_engine_without_firmware_has_none(desk: Desk):
 def test_before_and_after_its_life_an_instance_has_none(desk: Desk):
     image_id = desk.image(registered=False)
     desk("RegisterImage", ImageLocation=image_id, BootMode="uefi")
-    (pending,), ended = desk.launch(ImageId=image_id), running(desk)
+    (pending,), ended = desk.launch(ImageId=image_id), started(desk)
     desk("TerminateInstances", InstanceIds=[ended])
     with refused(WrongState, Noun.INSTANCE, "'shutting-down'"):
         desk("GetInstanceUefiData", InstanceId=ended)
@@ -86,11 +62,11 @@ def test_before_and_after_its_life_an_instance_has_none(desk: Desk):
 
 def test_anothers_instance_is_not_found(desk: Desk, paris: Desk):
     with refused(NotFound, Noun.INSTANCE):
-        paris("GetInstanceUefiData", InstanceId=running(desk))
+        paris("GetInstanceUefiData", InstanceId=started(desk))
 
 
 def test_what_cannot_be_read_now_or_never(desk: Desk, firmware: Firmware):
-    id_ = running(desk)
+    id_ = started(desk)
     firmware.problem = EngineBusy("no file yet")
     with refused(Unavailable, Noun.REQUEST, "try again"):
         desk("GetInstanceUefiData", InstanceId=id_)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from tests.support.uefi_data import Firmware, started, with_firmware
 
 import econe.actions  # noqa: F401 - registers the handlers
 from econe.actions.registry import HANDLERS
@@ -53,6 +54,10 @@ FULL = {"ImageId": "ami-99", "UserData": "QQ==", "NetworkInterfaces": [{"DeviceI
 
 def _measured(desk):
     return desk.on(replace(desk.cloud.can, meters=True))
+
+
+def _uefi(desk):
+    return with_firmware(desk, Firmware())
 
 
 ANSWERS = {
@@ -132,6 +137,7 @@ ANSWERS = {
     "MonitorInstances": lambda d: _measured(d)("MonitorInstances", InstanceIds=d.running()),
     "UnmonitorInstances": lambda d: _measured(d)("UnmonitorInstances", InstanceIds=d.running()),
     "GetPasswordData": lambda d: d("GetPasswordData", InstanceId=d.running()[0]),
+    "GetInstanceUefiData": lambda d: _uefi(d)("GetInstanceUefiData", InstanceId=started(_uefi(d))),
     "GetConsoleScreenshot": lambda d: d("GetConsoleScreenshot", InstanceId=d.running()[0]),
     "DescribeInstanceStatus": lambda d: d("DescribeInstanceStatus", IncludeAllInstances=True),
     "DescribeKeyPairs": lambda d: d("DescribeKeyPairs", IncludePublicKey=True),

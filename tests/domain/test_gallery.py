@@ -86,9 +86,9 @@ def test_a_description_has_255_characters_at_most(helen):
 
 
 def test_other_architectures_are_refused(helen):
-    with refused(Unsupported, Noun.PARAMETER, "arm64"):
+    with refused(Unsupported, Noun.IMAGE, "arm64"):
         helen("RegisterImage", ImageLocation=helen.image(), Architecture="arm64")
-    with refused(Unsupported, Noun.PARAMETER, "arm64"):
+    with refused(Unsupported, Noun.IMAGE, "arm64"):
         helen("UploadImage", content=CONTENT, Architecture="arm64")
 
 

@@ -42,6 +42,7 @@ def furnish(desk: Desk) -> World:
     desk("CreateKeyPair", KeyName="blue", KeyType="ed25519")
     image_id, other_image = desk.image(), desk.image(gib=3)
     desk("RegisterImage", ImageLocation=image_id, Name=IMAGE, Description="of tests",
+         BootMode="legacy-bios",
          TagSpecifications=[tagged("image")])  # fmt: skip
     desk.passes(1.5)
     (instance_id,) = desk.running(

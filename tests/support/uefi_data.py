@@ -1,12 +1,44 @@
-"""A reader of GetInstanceUefiData's answers."""
+"""Firmware of desks, and a reader of GetInstanceUefiData's answers."""
 
 import base64
 import struct
 import zlib
+from dataclasses import replace
 from uuid import UUID
+
+from tests.support.desk import Desk
 
 from econe.actions.uefi_data import crc32c
 from econe.domain.uefi import AUTHENTICATED, UefiVariable
+
+GLOBAL = UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
+BOOT_ORDER = UefiVariable("BootOrder", GLOBAL, 0x7, b"\x01\0\0\0")
+PK = UefiVariable("PK", GLOBAL, 0x27, b"key", bytes(range(16)), b"s" * 32)
+
+
+class Firmware:
+    """Has what the test says, or its problem."""
+
+    def __init__(self) -> None:
+        self.problem: Exception | None = None
+
+    def variables(self, instance_id: str) -> tuple[UefiVariable, ...]:
+        if self.problem is not None:
+            raise self.problem
+        return (BOOT_ORDER, PK)
+
+
+def with_firmware(desk: Desk, firmware: Firmware) -> Desk:
+    """Over an engine whose machines may boot by UEFI."""
+    cloud = replace(desk.cloud, firmware=firmware, can=replace(desk.cloud.can, uefi=True))
+    return replace(desk, cloud=cloud)
+
+
+def started(desk: Desk, mode: str = "uefi") -> str:
+    """An instance that runs, of an image of this boot mode."""
+    image_id = desk.image(registered=False)
+    desk("RegisterImage", ImageLocation=image_id, BootMode=mode)
+    return desk.running(ImageId=image_id)[0]
 
 
 def unpack(text: str) -> list[UefiVariable]:
