@@ -168,10 +168,7 @@ def find_action(exchange: Exchange) -> None:
     exchange.operation = exchange.door.service.expect(action)
     handler = exchange.door.handlers.get(action)
     if handler is None:
-        raise Refusal(
-            "UnsupportedOperation",
-            f"The functionality you requested is not supported: this cloud has no {action}.",
-        )
+        raise model.unsupported(action)
     if exchange.incoming.is_upload != (action == UPLOAD):
         raise _not_an_upload(action)
     exchange.handler = handler

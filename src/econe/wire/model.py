@@ -7,6 +7,7 @@ equal references to shapes become one object each. That takes 50 ms and 7 MB.
 
 import gzip
 import json
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,8 @@ from econe.wire.refusal import Refusal, shown
 
 EC2_VERSION: Final = "2016-11-15"
 STS_VERSION: Final = "2011-06-15"
+IAM_VERSION: Final = "2010-05-08"
+"""Of whoever sends all AWS requests to one endpoint; there is nothing of IAM here."""
 
 _DATA: Final = Path(botocore.__file__).parent / "data"
 _OVERLAY: Final = Path(__file__).with_name("overlay.json")
@@ -28,8 +31,10 @@ _STS_OPERATIONS: Final = ("GetCallerIdentity",)
 class Service:
     """The operations that can be named, whether this cloud has them or not."""
 
-    def __init__(self, models: list[ServiceModel]) -> None:
+    def __init__(self, models: list[ServiceModel], absent: Collection[str] = ()) -> None:
+        """`absent` are names of operations whose service is here, without them."""
         self._home = {name: model for model in models for name in model.operation_names}
+        self._absent = frozenset(absent)
 
     @property
     def names(self) -> list[str]:
@@ -41,10 +46,13 @@ class Service:
         return None if home is None else home.operation_model(name)
 
     def expect(self, name: str) -> OperationModel:
-        """As `operation`, and raises Refusal (MissingAction, InvalidAction) where there is none."""
+        """As `operation`, and raises Refusal (MissingAction, InvalidAction, UnsupportedOperation)
+        where there is none."""
         if not name:
             raise Refusal("MissingAction", "The request must contain the parameter Action")
         found = self.operation(name)
+        if found is None and name in self._absent:
+            raise unsupported(name)
         if found is None:
             raise Refusal(
                 "InvalidAction", f"The action {shown(name)} is not valid for this web service."
@@ -58,8 +66,16 @@ def load() -> Service:
     ec2 = _read(_DATA / "ec2" / EC2_VERSION / "service-2.json.gz")
     _lay_over(ec2, json.loads(_OVERLAY.read_bytes(), object_hook=_slim({})))
     sts = _read(_DATA / "sts" / STS_VERSION / "service-2.json.gz")
+    absent = sts["operations"].keys() - set(_STS_OPERATIONS)
     sts["operations"] = {name: sts["operations"][name] for name in _STS_OPERATIONS}
-    return Service([ServiceModel(ec2, "ec2"), ServiceModel(sts, "sts")])
+    return Service([ServiceModel(ec2, "ec2"), ServiceModel(sts, "sts")], absent)
+
+
+def unsupported(name: str) -> Refusal:
+    return Refusal(
+        "UnsupportedOperation",
+        f"The functionality you requested is not supported: this cloud has no {name}.",
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

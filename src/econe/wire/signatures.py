@@ -218,7 +218,10 @@ class _Scope:
         """Old boto (2.49, auth.py) does not know the service's name of an endpoint that is not
         Amazon's: it takes the first label of the host (`127` of 127.0.0.1)."""
         if self.service not in {*_SERVICES, *(re.split("[.:]", host)[0] for host in hosts)}:
-            raise _incomplete("Credential must be scoped to ec2 (or sts).")
+            raise _incomplete(
+                "Credential must be scoped to ec2 (or sts): this cloud has no "
+                f"{shown(self.service)}."
+            )
 
     def __str__(self) -> str:
         return f"{self.date}/{self.region}/{self.service}/aws4_request"

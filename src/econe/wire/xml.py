@@ -16,11 +16,12 @@ from typing import Any, Final, Protocol
 from botocore.model import OperationModel, Shape
 
 from econe.wire.fragments import Fragment
-from econe.wire.model import EC2_VERSION, STS_VERSION
+from econe.wire.model import EC2_VERSION, IAM_VERSION, STS_VERSION
 
 _DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _EC2_NAMESPACE: Final = "http://ec2.amazonaws.com/doc/{}/"
 _STS_NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
+_IAM_NAMESPACE: Final = "https://iam.amazonaws.com/doc/2010-05-08/"
 
 
 class Keeper(Protocol):
@@ -48,11 +49,12 @@ def write_answer(
 
 
 def write_error(code: str, message: str, request_id: str, api_version: str = EC2_VERSION) -> bytes:
-    """The error document; a request in STS's version gets the form that STS has."""
+    """The error document; a request in the version of STS or IAM gets the form that these have."""
     code, message, request_id = escape(code), escape(message), escape(request_id)
-    if api_version == STS_VERSION:
+    if api_version in (STS_VERSION, IAM_VERSION):
+        namespace = _STS_NAMESPACE if api_version == STS_VERSION else _IAM_NAMESPACE
         return (
-            f'<ErrorResponse xmlns="{_STS_NAMESPACE}"><Error><Type>Sender</Type>'
+            f'<ErrorResponse xmlns="{namespace}"><Error><Type>Sender</Type>'
             f"<Code>{code}</Code><Message>{message}</Message></Error>"
             f"<RequestId>{request_id}</RequestId></ErrorResponse>"
         ).encode()
