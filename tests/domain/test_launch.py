@@ -172,14 +172,14 @@ def test_empty_user_data_is_none(helen, text):
 
 @pytest.mark.parametrize("text", ["#!/bin/sh", "aGVsbG8", "äöü=", "a=b=", "aGVs-_=="])
 def test_user_data_that_is_not_base64_is_refused(helen, text):
-    with refused(Malformed, Noun.USER_DATA, "Invalid BASE64"):
+    with refused(Invalid, Noun.USER_DATA, "Invalid BASE64"):
         helen.launch(UserData=text)
 
 
 def test_user_data_may_have_16_kib_and_no_more(helen):
     fits = base64.b64encode(b"x" * MOST_USER_DATA).decode()
     assert helen.launch(UserData=fits)
-    with refused(Malformed, Noun.USER_DATA, "User data is limited to 16384 bytes"):
+    with refused(Invalid, Noun.USER_DATA, "User data is limited to 16384 bytes"):
         helen.launch(UserData=base64.b64encode(b"x" * (MOST_USER_DATA + 1)).decode())
 
 

@@ -7,6 +7,8 @@ import pytest
 from tests.front.conftest import Desk, Reply
 from tests.support.cloud import Cloud as CloudHelp
 
+from econe.app import utc_now
+from econe.domain import happenings
 from econe.front import repeats
 
 
@@ -61,6 +63,30 @@ def test_a_token_used_again_for_another_request_is_refused(desk: Desk) -> None:
     assert count(desk) == 1
 
 
+def gone(desk: Desk, instance_id: str) -> None:
+    with desk.app.store.writing() as tx:
+        happenings.gone(tx, instance_id, utc_now())
+
+
+def test_the_token_of_terminated_instances_tells_of_nothing_any_more(desk: Desk) -> None:
+    """API reference, "Error codes": IdempotentInstanceTerminated."""
+    ami = image(desk)
+    one, two = run(desk, "t", ImageId=ami, MinCount="2", MaxCount="2").all("instanceId")
+    desk.ask("TerminateInstances", **{"InstanceId.1": one})
+    again = run(desk, "t", ImageId=ami, MinCount="2", MaxCount="2")
+    assert again.all("instanceId") == [one, two]  # the other one lives
+    desk.ask("TerminateInstances", **{"InstanceId.1": two})
+    refused = run(desk, "t", ImageId=ami, MinCount="2", MaxCount="2")
+    assert (refused.status, refused.code) == (400, "IdempotentInstanceTerminated")
+    for instance_id in (one, two):
+        gone(desk, instance_id)
+    refused = run(desk, "t", ImageId=ami, MinCount="2", MaxCount="2")
+    assert refused.code == "IdempotentInstanceTerminated"
+    mismatch = run(desk, "t", ImageId=ami)
+    assert mismatch.code == "IdempotentParameterMismatch"
+    assert run(desk, "another", ImageId=ami).status == 200
+
+
 def test_a_token_belongs_to_one_account(desk: Desk) -> None:
     other = Desk(desk.app, desk.vault)
     assert run(desk, "t", ImageId=image(desk)).status == 200
@@ -69,7 +95,7 @@ def test_a_token_belongs_to_one_account(desk: Desk) -> None:
 
 
 def test_a_refused_request_does_not_use_its_token_up(desk: Desk) -> None:
-    assert run(desk, "t", ImageId="ami-99").code == "InvalidAMIID.NotFound"
+    assert run(desk, "t", ImageId="ami-99999999").code == "InvalidAMIID.NotFound"
     assert run(desk, "t", ImageId=image(desk)).status == 200
 
 

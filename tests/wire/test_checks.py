@@ -26,6 +26,12 @@ def test_a_missing_member_is_named_as_the_caller_would_write_it():
     checks.check(nested, SERVICE.operation("CreateTags"))  # the model requires no Key
 
 
+def test_an_empty_list_is_as_good_as_none():
+    refusal = refused({"InstanceIds": []}, SERVICE.operation("StopInstances"))
+    assert refusal.code == "MissingParameter"
+    assert refusal.message == "The request must contain the parameter InstanceId"
+
+
 def test_values_outside_an_enumeration_are_refused_and_the_choices_named():
     refusal = refused({**ENOUGH, "Placement": {"Tenancy": "x" * 500}})
     assert refusal.code == "InvalidParameterValue"

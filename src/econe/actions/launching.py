@@ -10,9 +10,9 @@ from econe.actions.only import So, insist
 from econe.actions.registry import action
 from econe.actions.tagspecs import read_specifications
 from econe.domain.accounts import MetadataDefaults
-from econe.domain.faults import Conflict, Missing, Noun, Unsupported
+from econe.domain.faults import Conflict, Missing, Noun, Unsupported, WrongState
 from econe.domain.hidden import Hidden
-from econe.domain.instances import MetadataOptions
+from econe.domain.instances import Intent, MetadataOptions
 from econe.domain.launch import (
     LAUNCH_TAGGED,
     VOLUME_TYPES,
@@ -21,6 +21,7 @@ from econe.domain.launch import (
     NetworkOrder,
 )
 from econe.domain.launch_templates import DEFAULT, marks_of, overlay
+from econe.domain.queries import Criterion, Query, literally
 from econe.domain.template_book import find_template, find_version
 from econe.domain.topology import read_options
 
@@ -68,7 +69,23 @@ TAKES: Final = """
 """
 
 
-@action("RunInstances", writes=True, takes=f"{TAKES} LaunchTemplate", only=SO, moot=MOOT)
+def _still_run(ctx: Context, asked: dict[str, Any]) -> None:
+    """EC2 tells of no instances that are all gone (error codes: IdempotentInstanceTerminated)."""
+    token = asked["ClientToken"]
+    mine = Criterion("client_token", (literally(token),))
+    found = ctx.tx.instances.find(Query(account=ctx.account.number, criteria=(mine,))).items
+    if all(row.intent is Intent.TERMINATE for row in found):
+        raise WrongState(Noun.REQUEST, token)
+
+
+@action(
+    "RunInstances",
+    writes=True,
+    takes=f"{TAKES} LaunchTemplate",
+    only=SO,
+    moot=MOOT,
+    again=_still_run,
+)
 def run_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     whole, marks = _from_template(ctx, asked)
     order = replace(read_order(whole, ctx.account.metadata_defaults), marks=marks)

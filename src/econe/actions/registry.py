@@ -9,6 +9,7 @@ from econe.actions.only import So, insist
 from econe.domain.cloud import Cloud
 
 Call = Callable[[Context, dict[str, Any]], dict[str, Any]]
+Check = Callable[[Context, dict[str, Any]], None]
 Asking = Callable[[Cloud, dict[str, Any]], dict[str, Any]]
 
 
@@ -26,6 +27,8 @@ class Handler:
     asks: Asking | None = None
     """What is asked of an engine when the transaction is over: given what the handler returned, it
     makes the answer of it. Only of handlers that do not write; seconds, at worst."""
+    again: Check | None = None
+    """Whether the answer kept under a client token may be given again. Raises Fault if not."""
     only: So = field(default_factory=dict)
     """Members of `takes` that may have these values alone. `call` refuses others."""
     moot: Mapping[str, str] = field(default_factory=dict)
@@ -42,6 +45,7 @@ def action(
     takes: str = "",
     lasting: bool = True,
     asks: Asking | None = None,
+    again: Check | None = None,
     only: So | None = None,
     moot: Mapping[str, str] | None = None,
 ) -> Callable[[Call], Call]:
@@ -57,7 +61,7 @@ def action(
             raise ValueError(f"{name} asks an engine, so it neither writes nor lasts")
         guarded = _insisting(call, values) if values else call
         HANDLERS[name] = Handler(
-            name, guarded, writes, paths, lasting, asks, only=values, moot=reasons
+            name, guarded, writes, paths, lasting, asks, again, only=values, moot=reasons
         )
         return call
 

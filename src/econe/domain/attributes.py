@@ -48,7 +48,9 @@ class InstanceBook:
             )
         size = sizes_of(tx, account, self.sizes).get(name)
         if size is None:
-            raise Invalid(Noun.INSTANCE_TYPE, name, f"Invalid value '{name}' for InstanceType.")
+            raise Invalid(
+                Noun.INSTANCE_ATTRIBUTE, name, f"Invalid value '{name}' for InstanceType."
+            )
         cpu = usual_options(size, self.can)
         tx.instances.save(
             replace(
@@ -88,9 +90,7 @@ class InstanceBook:
         row = self._stopped(tx, account, asked)
         self._own_machine("userData")
         if len(data) > MOST_USER_DATA:
-            raise Invalid(
-                Noun.PARAMETER, "UserData", f"User data is limited to {MOST_USER_DATA} bytes"
-            )
+            raise Invalid(Noun.USER_DATA, said=f"User data is limited to {MOST_USER_DATA} bytes")
         tx.instances.save(replace(row, user_data=Hidden(data) if data else None))
 
     def set_termination_protection(

@@ -25,7 +25,7 @@ from econe.domain.images import BootMode, Content, Image, ImageState, Placing, P
 from econe.domain.limits import check_room_for_image
 from econe.domain.ports import Transaction
 from econe.domain.queries import Criterion, Query, literally
-from econe.domain.tagging import check_tags, drop_all_tags
+from econe.domain.tagging import drop_all_tags, put_tags
 
 DEFAULT_ARCHITECTURE: Final = "x86_64"
 """Of uploads that do not say. (At Amazon it is i386, for what is registered of a snapshot.)"""
@@ -127,13 +127,12 @@ class Gallery:
             changes["architecture"] = asked.architecture
         if asked.boot_mode is not None:
             changes["boot_mode"] = asked.boot_mode
-        check_tags(asked.tags or {})
         after = replace(image, **changes)  # type: ignore[arg-type]
         check_mode(after, self.can)
         if after != image:
             after = tx.images.save(after)
         if asked.tags:
-            tx.tags.put(account, image.id, Noun.IMAGE.value, asked.tags)
+            put_tags(tx, account, [image.id], asked.tags)
         return after
 
     def deregister(self, tx: Transaction, account: str, asked: str, now: datetime) -> Image:
@@ -161,18 +160,26 @@ class Gallery:
 
 
 def own_image(tx: Transaction, account: str, asked: str) -> Image:
-    """The account's own. Raises Malformed, NotFound, and Unavailable for one that was
-    deregistered."""
+    """The account's own. Raises Malformed, NotFound, Forbidden for one that is another's and seen,
+    and Unavailable for one that was deregistered."""
     return _own(tx, account, read_id(Noun.IMAGE, asked), asked)
 
 
 def _own(tx: Transaction, account: str, image_id: str, asked: str) -> Image:
     image = tx.images.get(image_id)
+    if image is not None and image.account != account and _is_seen(tx, account, image):
+        raise Forbidden(Noun.OWNER, asked)
     if image is None or image.account != account:
         raise NotFound(Noun.IMAGE, asked)
     if image.state is ImageState.DEREGISTERED:
         raise Unavailable(Noun.IMAGE, asked, f"The image id '[{asked}]' is no longer available")
     return image
+
+
+def _is_seen(tx: Transaction, account: str, image: Image) -> bool:
+    holder = tx.accounts.get(account)
+    groups = holder.viewer_groups if holder else ()
+    return image.public or not {account, *groups}.isdisjoint(image.shares)
 
 
 def is_protected(image: Image, now: datetime) -> bool:

@@ -11,7 +11,6 @@ from typing import Final
 
 from econe.domain.engine_ports import Capabilities
 from econe.domain.faults import (
-    Forbidden,
     Invalid,
     LimitExceeded,
     NotFound,
@@ -20,7 +19,6 @@ from econe.domain.faults import (
     WrongState,
 )
 from econe.domain.gallery import check_description, check_is_ours, own_image
-from econe.domain.ids import read_id
 from econe.domain.images import Image, ImageState, Protection
 from econe.domain.ports import Transaction
 
@@ -40,10 +38,7 @@ class ImageBook:
     can: Capabilities
 
     def read(self, tx: Transaction, account: str, asked: str) -> Image:
-        """The account's own. One that is seen and is another's is forbidden, not absent."""
-        image = tx.images.get(read_id(Noun.IMAGE, asked))
-        if image is not None and image.account != account and _is_seen(tx, account, image):
-            raise Forbidden(Noun.IMAGE, asked, f"Not authorized for image:{asked}")
+        """The account's own."""
         return own_image(tx, account, asked)
 
     def describe_as(self, tx: Transaction, account: str, asked: str, text: str) -> None:
@@ -133,12 +128,6 @@ class ImageBook:
         if image.state is ImageState.DISABLED:
             raise WrongState(Noun.IMAGE, image.id, f"The image '{image.id}' is disabled.")
         return image
-
-
-def _is_seen(tx: Transaction, account: str, image: Image) -> bool:
-    holder = tx.accounts.get(account)
-    groups = holder.viewer_groups if holder else ()
-    return image.public or not {account, *groups}.isdisjoint(image.shares)
 
 
 def _account_number(tx: Transaction, user: str) -> str:

@@ -33,7 +33,7 @@ class Keyring:
         *,
         name: str,
         key_type: str,
-        key_format: str,
+        key_format: str = "pem",
         tags: Mapping[str, str],
         now: datetime,
     ) -> tuple[KeyPair, Hidden[str]]:

@@ -17,7 +17,6 @@ from econe.domain.faults import (
     Conflict,
     Duplicate,
     Invalid,
-    Malformed,
     Missing,
     NotFound,
     Noun,
@@ -155,16 +154,16 @@ def find_key(tx: Transaction, account: str, name: str | None) -> KeyPair | None:
 
 
 def decode_user_data(text: Hidden[str] | None) -> Hidden[bytes] | None:
-    """The bytes that the guest shall see; None for none. Raises Malformed."""
+    """The bytes that the guest shall see; None for none. Raises Invalid."""
     if text is None or not text:
         return None
     try:
         compact = "".join(text.reveal().split()).encode("ascii")
         data = base64.b64decode(compact, validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
-        raise Malformed(Noun.USER_DATA, said="Invalid BASE64 encoding of user data.") from error
+        raise Invalid(Noun.USER_DATA, said="Invalid BASE64 encoding of user data.") from error
     if len(data) > MOST_USER_DATA:
-        raise Malformed(Noun.USER_DATA, said=f"User data is limited to {MOST_USER_DATA} bytes")
+        raise Invalid(Noun.USER_DATA, said=f"User data is limited to {MOST_USER_DATA} bytes")
     return Hidden(data) if data else None
 
 

@@ -17,6 +17,7 @@ from econe.domain.faults import (
     Conflict,
     Fault,
     Invalid,
+    Malformed,
     Missing,
     NotFound,
     Noun,
@@ -43,7 +44,7 @@ def doubts(fleet: Fleet, tx: Transaction, account: str, order: LaunchOrder) -> l
     found: list[Fault] = []
     rules.check_options(order)
     rules.check_engine(order, fleet.can)
-    rules.decode_user_data(order.user_data)
+    _check_user_data(order)
     _check_forms(order)
     found += _doubts_of_size(fleet, tx, account, order)
     with noted(found):
@@ -92,6 +93,14 @@ def noted(found: list[Fault], kinds: tuple[type[Fault], ...] = MOMENTARY) -> Ite
         yield
     except kinds as fault:
         found.append(fault)
+
+
+def _check_user_data(order: LaunchOrder) -> None:
+    """EC2 has a code of its own for what a template says and a launch could not."""
+    try:
+        rules.decode_user_data(order.user_data)
+    except Invalid as fault:
+        raise Malformed(Noun.USER_DATA, said=fault.said) from fault
 
 
 def _check_forms(order: LaunchOrder) -> None:

@@ -51,7 +51,11 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
         "InvalidAMIID.NotFound", 400, "The image id '[{}]' does not exist"
     ),
     (_K.MALFORMED, _N.IMAGE): _malformed("InvalidAMIID.Malformed", "ami"),
-    (_K.FORBIDDEN, _N.IMAGE): Words("OperationNotPermitted", 400, "Not authorized for image:{}"),
+    (_K.FORBIDDEN, _N.IMAGE): Words(
+        "OperationNotPermitted", 400, "The operation is not permitted on image '{}'."
+    ),
+    # Of images that are seen and are others'.
+    (_K.FORBIDDEN, _N.OWNER): Words("AuthFailure", 403, "Not authorized for image:{}"),
     (_K.UNAVAILABLE, _N.IMAGE): Words(
         "InvalidAMIID.Unavailable", 400, "The image ID '{}' is not available"
     ),
@@ -92,6 +96,11 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.LIMIT, _N.VCPU): Words(
         "VcpuLimitExceeded", 400, "You have requested more vCPU capacity than your limit allows"
     ),
+    (_K.INVALID, _N.INSTANCE_ATTRIBUTE): Words(
+        "InvalidInstanceAttributeValue", 400, "Invalid value '{}' for the instance attribute."
+    ),
+    # Launches say that a value is invalid, launch templates that it is malformed.
+    (_K.INVALID, _N.USER_DATA): Words(_VALUE, 400, "The user data is not valid"),
     (_K.MALFORMED, _N.USER_DATA): Words(
         "InvalidUserData.Malformed", 400, "The user data is not valid"
     ),
@@ -122,7 +131,7 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     ),
     (_K.MALFORMED, _N.LAUNCH_TEMPLATE): _malformed("InvalidLaunchTemplateId.Malformed", "lt"),
     (_K.LIMIT, _N.LAUNCH_TEMPLATE): Words(
-        "ResourceLimitExceeded", 400, "The maximum number of launch templates has been reached."
+        "MaxTemplateLimitExceeded", 400, "The maximum number of launch templates has been reached."
     ),
     (_K.NOT_FOUND, _N.LAUNCH_TEMPLATE_NAME): Words(
         "InvalidLaunchTemplateName.NotFoundException",
@@ -149,7 +158,7 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
         _VALUE, 400, "Invalid launch template version: {}"
     ),
     (_K.LIMIT, _N.LAUNCH_TEMPLATE_VERSION): Words(
-        "ResourceLimitExceeded",
+        "MaxTemplateVersionLimitExceeded",
         400,
         "The maximum number of versions of a launch template has been reached.",
     ),
@@ -252,6 +261,11 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
         "IdempotentParameterMismatch",
         400,
         "The client token '{}' was used before for a request with other parameters",
+    ),
+    (_K.WRONG_STATE, _N.REQUEST): Words(
+        "IdempotentInstanceTerminated",
+        400,
+        "The instances of the client token '{}' have been terminated; use another token.",
     ),
     (_K.LIMIT, _N.REQUEST): Words(
         "RequestEntityTooLarge", 413, "The request is larger than this cloud accepts"

@@ -201,24 +201,30 @@ def recall(exchange: Exchange) -> None:
     if token := exchange.token:
         kept = exchange.tx.tokens.get(exchange.account.number, exchange.handler.name, token)
         if kept is not None:
-            exchange.body = repeats.again(kept, exchange.asked, token)
+            body = repeats.again(kept, exchange.asked, token)
+            if exchange.handler.again is not None:
+                exchange.handler.again(_context(exchange), exchange.asked)
+            exchange.body = body
             exchange.has_stand_ins = True
 
 
 def perform(exchange: Exchange) -> None:
     if exchange.body is None:
-        context = Context(
-            account=exchange.account,
-            cloud=exchange.door.cloud,
-            tx=exchange.tx,
-            now=exchange.now,
-            request_id=exchange.line.request_id,
-            fragments=_keeper(exchange),
-            words=faults.tell,
-            content=exchange.content,
-            access_key=exchange.claim.access_key,
-        )
-        exchange.said = exchange.handler.call(context, exchange.asked)
+        exchange.said = exchange.handler.call(_context(exchange), exchange.asked)
+
+
+def _context(exchange: Exchange) -> Context:
+    return Context(
+        account=exchange.account,
+        cloud=exchange.door.cloud,
+        tx=exchange.tx,
+        now=exchange.now,
+        request_id=exchange.line.request_id,
+        fragments=_keeper(exchange),
+        words=faults.tell,
+        content=exchange.content,
+        access_key=exchange.claim.access_key,
+    )
 
 
 def ask(exchange: Exchange) -> None:

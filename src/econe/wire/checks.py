@@ -42,7 +42,7 @@ def _check(value: Any, shape: Shape, path: str) -> None:
 def _check_structure(value: Mapping[str, Any], shape: Shape, path: str) -> None:
     members = shape.members
     for name in shape.required_members:
-        if name not in value:
+        if name not in value or value[name] == []:
             missing = _join(path, wire_name(members[name], name))
             raise Refusal("MissingParameter", f"The request must contain the parameter {missing}")
     for name, item in value.items():
