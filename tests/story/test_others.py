@@ -1,6 +1,7 @@
 """What users do without us is seen by us, and stays."""
 
 import re
+from pathlib import Path
 
 import pytest
 from tests.story.cluster import Cluster
@@ -65,3 +66,22 @@ def test_a_machine_of_ours_that_is_powered_off_in_opennebula_is_stopped_and_star
     helen.is_in(made["InstanceId"], "running")
     helen.ec2.terminate_instances(InstanceIds=[made["InstanceId"]])
     helen.is_in(made["InstanceId"], "terminated")
+
+
+def test_an_image_of_the_operators_is_handed_over_and_can_be_run(
+    server: Server, helen: User, disk: Path
+):
+    made = server.admin(
+        "image", "add", str(disk), "--account", "helen", "--name", "by the operator"
+    )
+    assert (made["outcome"], made["state"]) == ("added", "pending")
+    helen.until("econe-describe-images", expect=f"{made['id']} +available")
+    again = server.admin(*words)
+    assert (again["outcome"], again["id"]) == ("known", made["id"])
+    (run,) = helen.ec2.run_instances(
+        ImageId=made["id"], InstanceType="m1.small", MinCount=1, MaxCount=1
+    )["Instances"]
+    helen.is_in(run["InstanceId"], "running")
+    helen.ec2.terminate_instances(InstanceIds=[run["InstanceId"]])
+    helen.is_in(run["InstanceId"], "terminated")
+    assert server.admin("image", "remove", made["id"])["deregistered"] == made["id"]
