@@ -17,7 +17,7 @@ from econe.domain import account_book
 from econe.domain.accounts import Limits
 from econe.domain.engine_ports import ANY_ENGINE
 from econe.domain.faults import Duplicate, Invalid, LimitExceeded, Malformed, NotFound, Unsupported
-from econe.domain.images import ImageState
+from econe.domain.images import BootMode, ImageState
 from econe.domain.ports import Store
 from econe.domain.queries import Query
 from econe.downloads import CannotDownload
@@ -246,6 +246,7 @@ def test_a_name_is_free_once_its_image_is_deregistered(stock, disk, store):
         ({"name": "a*b"}, Malformed),
         ({"description": "x" * 256}, Invalid),
         ({"tags": {"aws:x": "y"}}, Invalid),
+        ({"architecture": "sparc"}, Unsupported),
     ],
 )
 def test_what_cannot_be_said_of_an_image(stock, disk, said, problem):
@@ -253,10 +254,12 @@ def test_what_cannot_be_said_of_an_image(stock, disk, said, problem):
         add(stock, disk, **said)
 
 
-def test_an_architecture_that_cannot_be_run(stock, disk):
-    with pytest.raises(Unsupported, match="sparc"):
-        add(stock, disk, architecture="sparc")
-    assert images(stock) == []
+def test_how_it_boots(stock, disk):
+    able = replace(stock, can=replace(ANY_ENGINE, uefi=True))
+    assert add(able, disk, boot_mode=BootMode.UEFI).image.boot_mode is BootMode.UEFI
+    with pytest.raises(Unsupported, match="cannot boot by UEFI"):
+        add(stock, disk, boot_mode=BootMode.UEFI, name="other")
+    assert len(images(stock)) == 1
 
 
 @pytest.mark.usefixtures("nothing_left")

@@ -21,7 +21,7 @@ from econe.actions.keymaker import OpenSshKeys
 from econe.configuration import read_listen, usual_limits
 from econe.domain.capacity import Capacity
 from econe.domain.cloud import Cloud
-from econe.domain.engine_ports import ANY_ENGINE, Capabilities, Engine, EngineRefused
+from econe.domain.engine_ports import Capabilities, Engine, EngineRefused
 from econe.domain.hidden import Hidden
 from econe.domain.places import private_domain
 from econe.domain.ports import Known, Samples, Store, StoreUnusable, Vault
@@ -184,11 +184,20 @@ def make_vault(settings: Settings) -> Vault:
 
 def image_capabilities(settings: Settings) -> Capabilities:
     """What the engine can do with images, for commands that set none going."""
+    # Late, as the engines themselves.
     if settings.engine == "opennebula":
-        from econe.engines.opennebula.engine import CAN  # late, as the engine itself
+        from econe.engines.opennebula.engine import CAN
 
         return CAN
-    return Simulator.can if settings.engine == "simulator" else ANY_ENGINE
+    if settings.engine == "simulator":
+        return Simulator.can
+    from econe.engines.qemu import firmware
+    from econe.engines.qemu.engine import ARCHITECTURES
+
+    found = firmware.find(settings.qemu)
+    uefi = isinstance(found, firmware.Uefi)
+    reasons = {} if isinstance(found, firmware.Uefi) else {"uefi": found}
+    return Capabilities("qemu", "none", uefi=uefi, architectures=ARCHITECTURES, reasons=reasons)
 
 
 def make_engine(settings: Settings, store: Store, vault: Vault, metadata: MetadataServer) -> Engine:

@@ -19,6 +19,7 @@ from econe import checksums, downloads
 from econe.checksums import Checksum, NoChecksum
 from econe.domain import account_book
 from econe.domain.accounts import Account, Limits
+from econe.domain.booting import check_architecture
 from econe.domain.engine_ports import Capabilities
 from econe.domain.gallery import (
     HOLDING_NAMES,
@@ -28,7 +29,7 @@ from econe.domain.gallery import (
     check_name,
 )
 from econe.domain.image_book import ImageBook
-from econe.domain.images import Content, Image
+from econe.domain.images import BootMode, Content, Image
 from econe.domain.ports import Store, Transaction, Vault
 from econe.domain.queries import Criterion, Query, literally
 from econe.domain.tagging import check_tags
@@ -58,6 +59,7 @@ class Wanted:
     """Empty: what the file is called, without what says how it is packed."""
     description: str = ""
     architecture: str | None = None
+    boot_mode: BootMode | None = None
     public: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
     checksum: Checksum | None = None
@@ -127,6 +129,7 @@ class Stock:
         check_name(name)
         check_description(wanted.description)
         check_tags(wanted.tags)
+        check_architecture(wanted.architecture, self.can)
         if wanted.public and self.can.keeps_images:
             raise CannotStock(
                 "who may use an image is the cluster's to say here: leave --public out, and let "
@@ -182,7 +185,8 @@ class Stock:
                 description=wanted.description,
                 architecture=wanted.architecture,
             )
-        image = gallery.register(tx, owner, Registration(image.id, tags=wanted.tags or None))
+        said = Registration(image.id, boot_mode=wanted.boot_mode, tags=wanted.tags or None)
+        image = gallery.register(tx, owner, said)
         if wanted.public and not image.public:
             ImageBook(self.can).share(tx, owner, image.id, (), public=True)
         return tx.images.get(image.id) or image, known

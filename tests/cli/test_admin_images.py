@@ -70,7 +70,7 @@ def test_a_download_with_its_sum(run: Operator, shelf: Shelf) -> None:
     url, digest = f"{shelf.url}/debian-12.img", hashlib.sha256(DISK).hexdigest()
     told = run.json(
         "image", "add", url, "--sha256", digest, "--account", "helen", "--name", "mine",
-        "--description", "d", "--tag", "a=b=c", "--tag", "e=",
+        "--boot-mode", "uefi-preferred", "--description", "d", "--tag", "a=b=c", "--tag", "e=",
     )  # fmt: skip
     assert told["outcome"] == "added"
     assert (told["name"], told["account"], told["visibility"]) == ("mine", "helen", "private")
@@ -84,7 +84,8 @@ def test_a_download_with_its_sum(run: Operator, shelf: Shelf) -> None:
         "--name=mine",
     )
     assert (again["outcome"], again["id"]) == ("known", told["id"])
-    assert run.json("image", "list", "--account", "helen")["images"][0]["description"] == "d"
+    (listed,) = run.json("image", "list", "--account", "helen")["images"]
+    assert (listed["description"], listed["boot_mode"]) == ("d", "uefi-preferred")
     assert run("image", "list", "--account=helen").count("\n") == 2
 
 
@@ -113,6 +114,7 @@ def test_what_is_refused(run: Operator, shelf: Shelf, words: list[str], said: st
         ["--sha512", "0" * 64],
         ["--checksum", "md5:" + "0" * 32],
         ["--tag", "novalue"],
+        ["--boot-mode", "coreboot"],
         ["--sha256", "0" * 64, "--unverified"],
     ],
 )

@@ -71,9 +71,8 @@ def test_a_machine_of_ours_that_is_powered_off_in_opennebula_is_stopped_and_star
 def test_an_image_of_the_operators_is_handed_over_and_can_be_run(
     server: Server, helen: User, disk: Path
 ):
-    made = server.admin(
-        "image", "add", str(disk), "--account", "helen", "--name", "by the operator"
-    )
+    words = ("image", "add", str(disk), "--account", "helen", "--name", "by the operator")
+    made = server.admin(*words)
     assert (made["outcome"], made["state"]) == ("added", "pending")
     helen.until("econe-describe-images", expect=f"{made['id']} +available")
     again = server.admin(*words)

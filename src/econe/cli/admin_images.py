@@ -22,7 +22,7 @@ from econe.domain import account_book
 from econe.domain.faults import Malformed, Noun
 from econe.domain.gallery import Gallery, is_protected
 from econe.domain.ids import read_id
-from econe.domain.images import Image, ImageState
+from econe.domain.images import BootMode, Image, ImageState
 from econe.domain.instances import InstanceState
 from econe.domain.launch import GIB
 from econe.domain.ports import Transaction
@@ -37,6 +37,7 @@ _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 def take_add_options(words: argparse.ArgumentParser) -> None:
     for name in ("account", "name", "description", "arch"):
         words.add_argument(f"--{name}", default="")
+    words.add_argument("--boot-mode", choices=[mode.value for mode in BootMode])
     words.add_argument("--public", action="store_true")
     words.add_argument("--tag", action="append", default=[], type=_tag, metavar="KEY=VALUE")
     proof = words.add_mutually_exclusive_group()
@@ -83,6 +84,7 @@ def add(desk: Desk) -> Report:
         name=said["name"],
         description=said["description"],
         architecture=said["arch"] or None,
+        boot_mode=BootMode(said["boot_mode"]) if said["boot_mode"] else None,
         public=said["public"],
         tags=dict(said["tag"]),
         checksum=said["checksum"],
@@ -241,6 +243,7 @@ def _facts(image: Image, account: str, now: datetime) -> dict[str, Any]:
         "protected": is_protected(image, now),
         "size_bytes": image.size_bytes,
         "architecture": image.architecture,
+        "boot_mode": image.boot_mode.value if image.boot_mode else None,
         "created_at": moment(image.created_at),
     }
 

@@ -18,10 +18,10 @@ SYNOPSIS
                              [--memory-gib N | --memory-mib N] [--images N]
                              [--storage-gib N]
      econe-admin [OPTION]... image add SOURCE [--public] [--name NAME]
-                             [--description TEXT] [--arch NAME] [--account NAME]
-                             [--tag KEY=VALUE]... [--sha256 HEX | --sha512 HEX |
-                             --checksum ALGORITHM:HEX | --checksum-url URL |
-                             --unverified]
+                             [--description TEXT] [--arch NAME] [--boot-mode MODE]
+                             [--account NAME] [--tag KEY=VALUE]...
+                             [--sha256 HEX | --sha512 HEX | --checksum ALGORITHM:HEX
+                             | --checksum-url URL | --unverified]
      econe-admin [OPTION]... image list [--account NAME]
      econe-admin [OPTION]... image remove IMAGE
      econe-admin [OPTION]... key create|list NAME
@@ -99,7 +99,8 @@ IMAGES
      It belongs to the account `catalogue`, which is made for it, whose images no
      usual limit counts, and for which nobody has a key unless you make one; or to
      --account. With --public every account may run it. --description, --arch
-     (x86_64) and --tag are as in RegisterImage.
+     (x86_64, i386), --boot-mode (legacy-bios, uefi, uefi-preferred) and --tag are
+     as in RegisterImage; what is in the disk is not compared with them.
 
      A download must be vouched for. --sha256, --sha512 and --checksum give the
      sum itself; --checksum-url says where it is, in a file such as SHA512SUMS,
@@ -112,7 +113,7 @@ IMAGES
      nothing.
 
      Adding the same content under the same name again changes nothing but what
-     --public and --tag ask for, and is told; other content under the name of an
+     --public, --boot-mode and --tag ask for, and is told; other content under the name of an
      image that is there is refused.
 
      With the engine opennebula the image is its user's (--account must be given),
