@@ -56,6 +56,17 @@ def _measured(desk):
     return desk.on(replace(desk.cloud.can, meters=True))
 
 
+def _with_threads(desk):
+    return desk.on(replace(desk.cloud.can, topology=True))
+
+
+def _stopped(desk):
+    ids = desk.running(InstanceType="t3.micro")
+    desk("StopInstances", InstanceIds=ids)
+    desk.halted(ids)
+    return ids[0]
+
+
 def _uefi(desk):
     return with_firmware(desk, Firmware())
 
@@ -127,6 +138,22 @@ ANSWERS = {
     ),
     "ModifyInstanceAttribute": lambda d: d(
         "ModifyInstanceAttribute", InstanceId=d.launch()[0], DisableApiStop={"Value": True}
+    ),
+    "ModifyInstanceCpuOptions": lambda d: _with_threads(d)(
+        "ModifyInstanceCpuOptions", InstanceId=_stopped(d), CoreCount=1, ThreadsPerCore=1
+    ),
+    "ModifyInstanceCreditSpecification": lambda d: d(
+        "ModifyInstanceCreditSpecification",
+        InstanceCreditSpecifications=[
+            {"InstanceId": id_, "CpuCredits": "unlimited"}
+            for id_ in (d.running(InstanceType="t2.micro")[0], "i-00000099")
+        ],
+    ),
+    "GetDefaultCreditSpecification": lambda d: d(
+        "GetDefaultCreditSpecification", InstanceFamily="t2"
+    ),
+    "ModifyDefaultCreditSpecification": lambda d: d(
+        "ModifyDefaultCreditSpecification", InstanceFamily="t2", CpuCredits="unlimited"
     ),
     "ModifyInstanceMetadataOptions": lambda d: d(
         "ModifyInstanceMetadataOptions", InstanceId=d.launch()[0], HttpTokens="required"

@@ -120,6 +120,38 @@ def test_cores_and_threads_are_chosen_and_changed(cloud: Cloud, ec2: Any) -> Non
     instance.terminate()
 
 
+def test_burstable_instances_are_unlimited(cloud: Cloud, ec2: Any) -> None:
+    """As Terraform asks of each instance whose type is burstable (facts/clients.md)."""
+    ids = [
+        ec2.run_instances(ImageId=cloud.image(), MinCount=1, MaxCount=1, InstanceType=name)[
+            "Instances"
+        ][0]["InstanceId"]
+        for name in ("t3.micro", "m5.large")
+    ]
+    (info,) = ec2.describe_instance_types(InstanceTypes=["t3.micro"])["InstanceTypes"]
+    assert info["BurstablePerformanceSupported"]
+    told = ec2.describe_instance_credit_specifications(InstanceIds=ids[:1])
+    wanted = [{"InstanceId": ids[0], "CpuCredits": "unlimited"}]
+    assert told["InstanceCreditSpecifications"] == wanted
+    ec2.get_waiter("instance_running").wait(InstanceIds=ids, WaiterConfig=QUICK)
+    made = ec2.modify_instance_credit_specification(
+        InstanceCreditSpecifications=[{"InstanceId": id_, "CpuCredits": "unlimited"} for id_ in ids]
+    )
+    assert made["SuccessfulInstanceCreditSpecifications"] == [{"InstanceId": ids[0]}]
+    (undone,) = made["UnsuccessfulInstanceCreditSpecifications"]
+    assert undone["Error"]["Code"] == "InstanceCreditSpecification.NotSupported"
+    with pytest.raises(ClientError) as caught:
+        ec2.run_instances(
+            ImageId=cloud.image(),
+            MinCount=1,
+            MaxCount=1,
+            InstanceType="m5.large",
+            CreditSpecification={"CpuCredits": "unlimited"},
+        )
+    assert caught.value.response["Error"]["Code"] == "InstanceCreditSpecification.NotSupported"
+    ec2.terminate_instances(InstanceIds=ids)
+
+
 def test_collections_act_on_all_that_they_find(cloud: Cloud) -> None:
     ids = cloud.running(3)
     ec2 = cloud.resource()
@@ -212,6 +244,7 @@ def crowded(_server: Any) -> Cloud:
             ImageId=images[number],
             MinCount=1,
             MaxCount=1,
+            InstanceType="t2.micro",
             TagSpecifications=named("instance", f"name{number}", team="a"),
         )
     ids = [

@@ -312,6 +312,7 @@ def test_what_this_cloud_has_not_is_refused(helen, asked):
 
 def test_what_is_so_anyway_may_be_said(helen):
     assert helen.launch(
+        InstanceType="t2.micro",
         Monitoring={"Enabled": False},
         EbsOptimized=False,
         DisableApiTermination=False,

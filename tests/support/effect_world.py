@@ -131,7 +131,7 @@ def make_world(store: Store) -> World:
     ids = {
         "nobody": "i-00000099",
         "running": desk.running(DisableApiStop=False)[0],
-        "other": desk.running()[0],
+        "other": desk.running(InstanceType="t2.micro")[0],
         "stopping": desk.running()[0],
         "ending": desk.running()[0],
         "stopped": desk.running(InstanceType="m5.2xlarge")[0],

@@ -107,6 +107,11 @@ BASES: dict[str, Given] = {
     "ModifyInstanceCpuOptions": {
         "InstanceId": "@stopped", "CoreCount": 2, "ThreadsPerCore": 1,
     },
+    "ModifyInstanceCreditSpecification": {
+        "InstanceCreditSpecifications.InstanceId": "@other",
+        "InstanceCreditSpecifications.CpuCredits": "unlimited",
+    },
+    "ModifyDefaultCreditSpecification": {"InstanceFamily": "t2", "CpuCredits": "unlimited"},
     "ModifyInstanceMetadataOptions": {"InstanceId": "@running", "HttpEndpoint": "enabled"},
     "ModifyLaunchTemplate": {"DefaultVersion": "2"},
     "DeleteLaunchTemplateVersions": {"Versions": ["2"]},
@@ -197,6 +202,7 @@ PAIRS: dict[str, dict[str, Pair]] = {
     "DescribeInstanceTypeOfferings": {"LocationType": Pair("availability-zone", "region")},
     "DescribeInstanceTypes": {"InstanceTypes": Pair(["t3.micro"], ["m5.large"])},
     "DescribeInstances": {"InstanceIds": TWO_INSTANCES},
+    "DescribeInstanceCreditSpecifications": {"InstanceIds": TWO_INSTANCES},
     "DescribeKeyPairs": {
         "IncludePublicKey": Pair(True, False),
         "KeyNames": Pair(["blue"], ["red"]),
@@ -237,6 +243,7 @@ PAIRS: dict[str, dict[str, Pair]] = {
     "GetCallerIdentity": {},
     "GetConsoleOutput": {"InstanceId": ONE_INSTANCE},
     "GetConsoleScreenshot": {"InstanceId": ONE_INSTANCE, "WakeUp": Pair(True, False)},
+    "GetDefaultCreditSpecification": {"InstanceFamily": Pair("t3", "t2")},
     "GetInstanceMetadataDefaults": {},
     "GetLaunchTemplateData": {"InstanceId": ONE_INSTANCE},
     "GetPasswordData": {"InstanceId": ONE_INSTANCE},
@@ -280,6 +287,10 @@ PAIRS: dict[str, dict[str, Pair]] = {
         "CoreCount": Pair(1, 2), "InstanceId": Pair("@running", "@stopped"),
         "ThreadsPerCore": Pair(2, 1),
     },
+    "ModifyInstanceCreditSpecification": {
+        "InstanceCreditSpecifications.InstanceId": ONE_INSTANCE,
+    },
+    "ModifyDefaultCreditSpecification": {"InstanceFamily": Pair("t3", "t2")},
     "ModifyInstanceMetadataDefaults": {
         "HttpEndpoint": Pair("disabled"),
         "HttpPutResponseHopLimit": Pair(5),

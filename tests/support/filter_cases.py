@@ -102,6 +102,9 @@ class Place:
 
 
 PLACES = {
+    "DescribeInstanceCreditSpecifications": Place(
+        "InstanceCreditSpecifications", "InstanceId", "instance"
+    ),
     "DescribeAvailabilityZones": Place("AvailabilityZones", "ZoneName", "zone"),
     "DescribeImages": Place("Images", "ImageId", "image"),
     "DescribeInstanceStatus": Place("InstanceStatuses", "InstanceId", "instance"),
@@ -193,6 +196,7 @@ CASES: dict[str, dict[str, Value]] = {
         "virtualization-type": "hvm",
         **TAGGED,
     },
+    "DescribeInstanceCreditSpecifications": {"instance-id": _of("instance", "InstanceId")},
     "DescribeInstanceStatus": {
         "availability-zone": ZONE,
         "availability-zone-id": AZ_ID,
@@ -208,7 +212,7 @@ CASES: dict[str, dict[str, Value]] = {
     "DescribeInstanceTypes": {
         "auto-recovery-supported": "false",
         "bare-metal": "false",
-        "burstable-performance-supported": "false",
+        "burstable-performance-supported": "true",
         "current-generation": "true",
         "dedicated-hosts-supported": "false",
         "ebs-info.ebs-optimized-support": "unsupported",

@@ -2,6 +2,7 @@
 
 from econe.actions.addresses import FILTERS as ADDRESS_FILTERS
 from econe.actions.attachments import INTERFACES, VOLUMES
+from econe.actions.cpu_credits import CREDIT_FILTERS
 from econe.actions.filters import Table
 from econe.actions.images import IMAGE_FILTERS
 from econe.actions.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
@@ -17,6 +18,7 @@ TABLES: dict[str, Table] = {
     "DescribeAddresses": ADDRESS_FILTERS,
     "DescribeAvailabilityZones": ZONE_FILTERS,
     "DescribeImages": IMAGE_FILTERS,
+    "DescribeInstanceCreditSpecifications": CREDIT_FILTERS,
     "DescribeInstanceStatus": STATUS_FILTERS,
     "DescribeInstanceTypeOfferings": OFFERING_FILTERS,
     "DescribeInstanceTypes": TYPE_FILTERS,

@@ -140,6 +140,7 @@ def assemble(asked: Mapping[str, Any], defaults: MetadataDefaults = NO_DEFAULTS)
         disable_api_stop=asked.get("DisableApiStop", False),
         hibernation=asked.get("HibernationOptions", {}).get("Configured", False),
         monitored=asked.get("Monitoring", {}).get("Enabled", False),
+        credits=asked.get("CreditSpecification", {}).get("CpuCredits"),
         cpu=read_options(
             asked.get("CpuOptions", {}).get("CoreCount"),
             asked.get("CpuOptions", {}).get("ThreadsPerCore"),

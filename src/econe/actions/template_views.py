@@ -6,6 +6,7 @@ from typing import Any, Final
 from econe.actions import views
 from econe.domain.accounts import root_arn
 from econe.domain.cloud import Cloud
+from econe.domain.cpu_credits import credits_of, is_burstable
 from econe.domain.ids import in_full
 from econe.domain.instances import Instance
 from econe.domain.launch_templates import LaunchTemplate, TemplateVersion
@@ -85,6 +86,8 @@ def launch_parameters(row: Instance, cloud: Cloud) -> View:
         "Placement": {"AvailabilityZone": row.zone, "GroupName": "", "Tenancy": "default"},
         "TagSpecifications": _tag_specifications(row, cloud),
     }
+    if is_burstable(row.instance_type):
+        made["CreditSpecification"] = {"CpuCredits": credits_of(row)}
     size = cloud.sizes.get(row.instance_type)
     if size is not None and may_choose(size, cloud.can):
         made["CpuOptions"] = views.cpu_options(row.vcpus or size.vcpus, row.threads_per_core)

@@ -7,6 +7,7 @@ from econe.actions.filters import NOTHING, Table, read_filters
 from econe.actions.listing import answer
 from econe.actions.pages import read_page
 from econe.actions.registry import action
+from econe.domain.cpu_credits import is_burstable
 from econe.domain.engine_ports import Capabilities
 from econe.domain.faults import NotFound, Noun
 from econe.domain.instances import Firmware
@@ -141,7 +142,7 @@ def view_of(size: Size, can: Capabilities) -> dict[str, Any]:
     return {
         "AutoRecoverySupported": False,
         "BareMetal": False,
-        "BurstablePerformanceSupported": False,
+        "BurstablePerformanceSupported": is_burstable(size.name),
         "CurrentGeneration": size.family not in OLD_FAMILIES,
         "DedicatedHostsSupported": False,
         "EbsInfo": {

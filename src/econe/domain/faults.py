@@ -15,6 +15,7 @@ class Noun(StrEnum):
     ADDRESS = "address"
     ALLOCATION = "allocation"
     BLOCK_DEVICE = "block-device"
+    CREDITS = "credits"
     FILTER = "filter"
     HIBERNATION = "hibernation"
     IMAGE = "image"

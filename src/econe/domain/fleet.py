@@ -14,6 +14,7 @@ from econe.domain import launch as rules
 from econe.domain.accounts import Limits
 from econe.domain.booting import check_image
 from econe.domain.capacity import Capacity
+from econe.domain.cpu_credits import check_credits
 from econe.domain.default_network import ensure_default_network
 from econe.domain.engine_networks import AccountNetwork
 from econe.domain.engine_ports import ANY_ENGINE, Capabilities
@@ -75,6 +76,7 @@ class Fleet:
         rules.check_engine(order, self.can)
         size = self._size(tx, account, order.size or self.default_type)
         cpu = choose_options(size, self.can, order.cpu)
+        check_credits(size, order.credits)
         size = replace(size, vcpus=cpu.vcpus)
         image = rules.find_image(tx, account, order.image)
         check_image(image, size.name, self.can)

@@ -83,6 +83,8 @@ class LaunchOrder:
     disable_api_stop: bool = False
     monitored: bool = False
     cpu: CpuOptions | None = None
+    credits: str | None = None
+    """`unlimited`, for burstable types."""
     hibernation: bool = False
     metadata_options: MetadataOptions = field(default_factory=MetadataOptions)
     disks: Sequence[DiskOrder] = ()

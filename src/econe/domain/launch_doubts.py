@@ -11,6 +11,7 @@ from typing import Final
 
 from econe.domain import launch as rules
 from econe.domain.booting import check_image
+from econe.domain.cpu_credits import check_credits
 from econe.domain.default_network import find_default_network
 from econe.domain.engine_networks import AccountNetwork
 from econe.domain.faults import (
@@ -74,6 +75,8 @@ def _doubts_of_size(fleet: Fleet, tx: Transaction, account: str, order: LaunchOr
     found: list[Fault] = []
     with noted(found, (Invalid, Unsupported)):  # a later launch may name another type
         choose_options(size, fleet.can, order.cpu)
+    with noted(found, (Unsupported,)):
+        check_credits(size, order.credits)
     return found
 
 

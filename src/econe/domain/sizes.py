@@ -22,7 +22,11 @@ class Size:
 
     @property
     def family(self) -> str:
-        return self.name.partition(".")[0]
+        return family_of(self.name)
+
+
+def family_of(name: str) -> str:
+    return name.partition(".")[0]
 
 
 CATALOGUE: Mapping[str, Size] = MappingProxyType(

@@ -107,6 +107,11 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.UNSUPPORTED, _N.HIBERNATION): Words(
         "UnsupportedHibernationConfiguration", 400, "The instance '{}' cannot be hibernated"
     ),
+    (_K.UNSUPPORTED, _N.CREDITS): Words(
+        "InstanceCreditSpecification.NotSupported",
+        400,
+        "The {} instance type does not support CPU credits.",
+    ),
     (_K.INVALID, _N.INSTANCE_TYPE): Words(_VALUE, 400, "Invalid value '{}' for InstanceType."),
     (_K.NOT_FOUND, _N.INSTANCE_TYPE): Words(
         "InvalidInstanceType", 400, "The following supplied instance types do not exist: [{}]"
