@@ -172,7 +172,7 @@ def test_one_in_the_wrong_state_keeps_the_others_as_they_are(helen):
 
 
 def test_all_that_are_missing_are_named(helen):
-    with refused(NotFound, Noun.INSTANCE, "The instance IDs 'i-00000008, i-00000009' do not exist"):
+    with refused(NotFound, Noun.INSTANCE, "i-00000008, i-00000009"):
         helen("StopInstances", InstanceIds=["i-8", "i-00000009"])
 
 

@@ -76,6 +76,18 @@ def test_every_id_has_a_word_for_not_found_and_for_malformed(noun: Noun) -> None
     ("fault", "told"),
     [
         (
+            domain.all_missing(Noun.INSTANCE, ["i-00000008", "i-00000009"]),
+            (
+                "InvalidInstanceID.NotFound",
+                "The instance IDs 'i-00000008, i-00000009' do not exist",
+                400,
+            ),
+        ),
+        (
+            domain.all_missing(Noun.VOLUME, ["vol-00000009"]),
+            ("InvalidVolume.NotFound", "The volume 'vol-00000009' does not exist", 400),
+        ),
+        (
             domain.NotFound(Noun.INSTANCE, "i-00000009"),
             (
                 "InvalidInstanceID.NotFound",

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from econe.actions.context import Context
 from econe.actions.filters import NOTHING, Table, read_filters
-from econe.actions.listing import not_found, read_ids
+from econe.actions.listing import read_ids
 from econe.actions.pages import read_page
 from econe.actions.registry import action
-from econe.domain.faults import Malformed, NotFound, Noun
+from econe.domain.faults import Malformed, NotFound, Noun, all_missing
 
 FILTERS: Final = Table(
     pushed={},
@@ -57,7 +57,7 @@ def describe_addresses_attribute(ctx: Context, asked: dict[str, Any]) -> dict[st
 
 def _refuse_allocations(asked: dict[str, Any]) -> None:
     if ids := read_ids(Noun.ALLOCATION, asked.get("AllocationIds")):
-        raise not_found(Noun.ALLOCATION, ids)
+        raise all_missing(Noun.ALLOCATION, ids)
 
 
 def _check_address(text: str) -> None:

@@ -13,8 +13,8 @@ from econe.actions.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
 from econe.actions.listing import MANAGED, answer, gather, read_ids
 from econe.actions.pages import PageAsked, read_page
 from econe.actions.registry import action
-from econe.domain.faults import Conflict, Noun
-from econe.domain.fleet import find_instances, missing_instances
+from econe.domain.faults import Conflict, Noun, all_missing
+from econe.domain.fleet import find_instances
 from econe.domain.instances import Instance, InstanceState
 from econe.domain.queries import Criterion, Key, Query
 
@@ -48,7 +48,7 @@ def _query(ctx: Context, asked: dict[str, Any], sieve: Sieve) -> Query:
     if ids is not None:
         known = {key.id for key in ctx.tx.instances.keys(query).items}
         if missing := [row_id for row_id in ids if row_id not in known]:
-            raise missing_instances(missing)
+            raise all_missing(Noun.INSTANCE, missing)
     return replace(query, criteria=sieve.criteria)
 
 

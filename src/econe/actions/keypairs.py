@@ -10,7 +10,7 @@ from econe.actions.listing import check_ids, gather, read_ids
 from econe.actions.pages import PageAsked
 from econe.actions.registry import action
 from econe.actions.tagspecs import read_specifications
-from econe.domain.faults import Missing, NotFound, Noun
+from econe.domain.faults import Missing, Noun, all_missing
 from econe.domain.keypairs import KeyPair
 from econe.domain.queries import Criterion, Query, literally
 
@@ -74,7 +74,7 @@ def describe_key_pairs(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
         by_name = Criterion("name", tuple(literally(name) for name in names))
         known = {row.name for row in rows.find(replace(query, criteria=(by_name,))).items}
         if missing := [name for name in names if name not in known]:
-            raise _missing(missing)
+            raise all_missing(Noun.KEY_PAIR, missing)
         criteria = (*criteria, by_name)
 
     def show(row: KeyPair) -> dict[str, Any]:
@@ -84,12 +84,6 @@ def describe_key_pairs(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     query = replace(query, criteria=criteria)
     kept, _ = gather(ctx, rows, query, sieve=sieve, page=everything, show=show)
     return {"KeyPairs": kept}
-
-
-def _missing(names: list[str]) -> NotFound:
-    listed = ", ".join(names)
-    said = f"The key pairs '{listed}' do not exist" if len(names) > 1 else ""
-    return NotFound(Noun.KEY_PAIR, listed, said)
 
 
 def _named(row: KeyPair) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, TypeVar
 from econe.actions.context import Context
 from econe.actions.filters import Sieve, Table, read_filters
 from econe.actions.pages import PageAsked, read_page
-from econe.domain.faults import NotFound, Noun
+from econe.domain.faults import Noun, all_missing
 from econe.domain.ids import read_id
 from econe.domain.ports import Rows, Transaction
 from econe.domain.queries import Criterion, Query
@@ -69,15 +69,7 @@ def check_ids(rows: Rows[Any], query: Query, noun: Noun) -> None:
     ids = query.ids or ()
     known = {key.id for key in rows.keys(query).items}
     if missing := [row_id for row_id in ids if row_id not in known]:
-        raise not_found(noun, missing)
-
-
-def not_found(noun: Noun, missing: Sequence[str]) -> NotFound:
-    """EC2 names all that are missing in one sentence."""
-    names = ", ".join(missing)
-    if len(missing) == 1:
-        return NotFound(noun, names)
-    return NotFound(noun, names, f"The {noun.value.replace('-', ' ')} ids '{names}' do not exist")
+        raise all_missing(noun, missing)
 
 
 def gather(

@@ -10,7 +10,7 @@ from econe.actions.filters import NOTHING, Table
 from econe.actions.listing import Listing, answer, describe
 from econe.actions.registry import action
 from econe.domain.default_network import KEPT_FROM_START
-from econe.domain.faults import NotFound, Noun
+from econe.domain.faults import Noun, all_missing
 from econe.domain.networks import SecurityGroup, Subnet, Vpc
 from econe.domain.queries import Criterion, Query, literally
 
@@ -147,9 +147,8 @@ def describe_security_groups(ctx: Context, asked: dict[str, Any]) -> dict[str, A
         extra = (Criterion("name", tuple(literally(name) for name in names)),)
         query = Query(account=ctx.account.number, criteria=extra)
         known = {row.name for row in ctx.tx.security_groups.find(query).items}
-        for name in names:
-            if name not in known:
-                raise NotFound(Noun.SECURITY_GROUP, name)
+        if missing := [name for name in names if name not in known]:
+            raise all_missing(Noun.SECURITY_GROUP, missing)
 
     def show(row: SecurityGroup) -> dict[str, Any]:
         return part_views.security_group(row, ctx.cloud)

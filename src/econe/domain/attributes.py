@@ -11,7 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from econe.domain.engine_ports import Capabilities
-from econe.domain.faults import Conflict, Invalid, NotFound, Noun, Unsupported, WrongState
+from econe.domain.faults import (
+    Conflict,
+    Invalid,
+    NotFound,
+    Noun,
+    Unsupported,
+    WrongState,
+    all_missing,
+)
 from econe.domain.fleet import find_instances
 from econe.domain.hidden import Hidden
 from econe.domain.ids import read_id
@@ -131,8 +139,8 @@ class InstanceBook:
         row = self._live(tx, account, asked)
         wanted = {read_id(Noun.SECURITY_GROUP, group) for group in groups}
         there = {group_id for interface in row.interfaces for group_id, _ in interface.groups}
-        for group in sorted(wanted - there):
-            raise NotFound(Noun.SECURITY_GROUP, group)
+        if missing := sorted(wanted - there):
+            raise all_missing(Noun.SECURITY_GROUP, missing)
         if there - wanted:
             raise Invalid(Noun.PARAMETER, "GroupId", "An instance must have a security group.")
 

@@ -4,6 +4,7 @@ A fault has two texts: `said` may be read by the caller; `hidden` goes only to t
 the request id.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 
@@ -71,6 +72,8 @@ class Fault(Exception):  # noqa: N818 - faults are the caller's or ours; not all
     """
 
     kind: Kind
+    many = False
+    """Whether the subject is several, joined by commas."""
 
     def __init__(self, noun: Noun, subject: str = "", said: str = "", *, hidden: str = "") -> None:
         super().__init__(self.kind, noun, subject, said, hidden)
@@ -81,6 +84,13 @@ class NotFound(Fault):
     """No such thing, or not one that the caller may know of."""
 
     kind = Kind.NOT_FOUND
+
+
+def all_missing(noun: Noun, names: Sequence[str]) -> NotFound:
+    """One fault for all that are not there: EC2 names them in one sentence."""
+    fault = NotFound(noun, ", ".join(names))
+    fault.many = len(names) > 1
+    return fault
 
 
 class Malformed(Fault):

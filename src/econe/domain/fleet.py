@@ -18,7 +18,7 @@ from econe.domain.cpu_credits import check_credits
 from econe.domain.default_network import ensure_default_network
 from econe.domain.engine_networks import AccountNetwork
 from econe.domain.engine_ports import ANY_ENGINE, Capabilities
-from econe.domain.faults import Forbidden, Invalid, NotFound, Noun, Unsupported, WrongState
+from econe.domain.faults import Forbidden, Invalid, Noun, Unsupported, WrongState, all_missing
 from econe.domain.ids import read_id
 from econe.domain.instances import Event, Instance, InstanceState, advance
 from econe.domain.launch import LaunchOrder, NetworkOrder
@@ -236,19 +236,8 @@ def find_instances(tx: Transaction, account: str, asked: Sequence[str]) -> list[
     rows = [row for row in tx.instances.many(ids) if row.account == account]
     if len(rows) < len(ids):
         known = {row.id for row in rows}
-        raise missing_instances([row_id for row_id in ids if row_id not in known])
+        raise all_missing(Noun.INSTANCE, [row_id for row_id in ids if row_id not in known])
     return rows
-
-
-def missing_instances(ids: Sequence[str]) -> NotFound:
-    """EC2 names all that are missing in one sentence."""
-    names = ", ".join(ids)
-    said = (
-        f"The instance ID '{names}' does not exist"
-        if len(ids) == 1
-        else f"The instance IDs '{names}' do not exist"
-    )
-    return NotFound(Noun.INSTANCE, names, said)
 
 
 def _apply(

@@ -22,6 +22,7 @@ from econe.domain.faults import (
     Noun,
     Unavailable,
     Unsupported,
+    all_missing,
 )
 from econe.domain.hidden import Hidden
 from econe.domain.ids import read_id
@@ -247,12 +248,11 @@ def check_network(order: NetworkOrder, network: AccountNetwork, zone: str) -> No
         raise Invalid(Noun.ZONE, order.zone, f"Invalid availability zone: [{order.zone}]")
     if order.subnet is not None and read_id(Noun.SUBNET, order.subnet) != network.subnet.id:
         raise NotFound(Noun.SUBNET, order.subnet)
-    for group in order.groups:
-        if read_id(Noun.SECURITY_GROUP, group) != network.group.id:
-            raise NotFound(Noun.SECURITY_GROUP, group)
-    for name in order.group_names:
-        if name not in (network.group.name, network.group.id):
-            raise NotFound(Noun.SECURITY_GROUP, name)
+    here = (network.group.name, network.group.id)
+    missing = [each for each in order.groups if read_id(Noun.SECURITY_GROUP, each) != here[1]]
+    missing += [name for name in order.group_names if name not in here]
+    if missing:
+        raise all_missing(Noun.SECURITY_GROUP, missing)
 
 
 def check_hop_limit(limit: int) -> None:

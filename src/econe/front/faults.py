@@ -20,10 +20,12 @@ class Words:
     code: str
     status: int
     sentence: str
+    many: str = ""
+    """The sentence for several, where it is another."""
 
 
 def _not_found(code: str, what: str) -> Words:
-    return Words(code, 400, f"The {what} '{{}}' does not exist")
+    return Words(code, 400, f"The {what} '{{}}' does not exist", f"The {what}s '{{}}' do not exist")
 
 
 def _malformed(code: str, prefix: str) -> Words:
@@ -48,7 +50,10 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.MALFORMED, _N.ACCOUNT): Words("InvalidUserID.Malformed", 400, 'Invalid user id: "{}"'),
     # images
     (_K.NOT_FOUND, _N.IMAGE): Words(
-        "InvalidAMIID.NotFound", 400, "The image id '[{}]' does not exist"
+        "InvalidAMIID.NotFound",
+        400,
+        "The image id '[{}]' does not exist",
+        "The image ids '[{}]' do not exist",
     ),
     (_K.MALFORMED, _N.IMAGE): _malformed("InvalidAMIID.Malformed", "ami"),
     (_K.FORBIDDEN, _N.IMAGE): Words(
@@ -325,4 +330,5 @@ def tell(fault: Fault) -> tuple[str, str, int]:
     words = words_of(fault.kind, fault.noun)
     if fault.kind is Kind.BROKEN:
         return words.code, words.sentence, words.status
-    return words.code, fault.said or words.sentence.replace("{}", fault.subject), words.status
+    sentence = words.many if fault.many and words.many else words.sentence
+    return words.code, fault.said or sentence.replace("{}", fault.subject), words.status
