@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.support.desk import Desk, make_account, make_cloud
+from tests.support.uefi_data import Firmware, started, with_firmware
 
 from econe.actions.context import Context
 from econe.actions.registry import HANDLERS
@@ -146,6 +147,8 @@ def make_world(store: Store) -> World:
         "old": other.image(),
     }
     on = desk.on(can)
+    on = with_firmware(on, Firmware())
+    ids["uefi"] = started(on)
     (ids["sleeper"],) = on.running(
         ImageId=ids["image"], InstanceType="m5.large", HibernationOptions={"Configured": True}
     )

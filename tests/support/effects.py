@@ -245,6 +245,7 @@ PAIRS: dict[str, dict[str, Pair]] = {
     "GetConsoleScreenshot": {"InstanceId": ONE_INSTANCE, "WakeUp": Pair(True, False)},
     "GetDefaultCreditSpecification": {"InstanceFamily": Pair("t3", "t2")},
     "GetInstanceMetadataDefaults": {},
+    "GetInstanceUefiData": {"InstanceId": Pair("@running", "@uefi")},
     "GetLaunchTemplateData": {"InstanceId": ONE_INSTANCE},
     "GetPasswordData": {"InstanceId": ONE_INSTANCE},
     "ImportKeyPair": {
@@ -311,6 +312,8 @@ PAIRS: dict[str, dict[str, Pair]] = {
     "MonitorInstances": {"InstanceIds": TWO_INSTANCES},
     "RebootInstances": {"InstanceIds": TWO_INSTANCES},
     "RegisterImage": {
+        "Architecture": Pair("arm64", "x86_64"),
+        "BootMode": Pair("uefi", "legacy-bios"),
         "Description": Pair("new"),
         "ImageLocation": Pair("@upload2", "@upload"),
         "Name": Pair("another name"),
@@ -342,6 +345,7 @@ PAIRS: dict[str, dict[str, Pair]] = {
     },
     "UnmonitorInstances": {"InstanceIds": Pair(["@monitored"], ["@running"])},
     "UploadImage": {
+        "Architecture": Pair("arm64", "x86_64"),
         "Datastore": Pair("fast"),
         "Description": Pair("new"),
         "DiskFormat": Pair("qcow2"),
