@@ -186,9 +186,9 @@ def image_capabilities(settings: Settings) -> Capabilities:
     """What the engine can do with images, for commands that set none going."""
     # Late, as the engines themselves.
     if settings.engine == "opennebula":
-        from econe.engines.opennebula.engine import CAN
+        from econe.engines.opennebula.engine import abilities
 
-        return CAN
+        return abilities(settings.opennebula)
     if settings.engine == "simulator":
         return Simulator.can
     from econe.engines.qemu import firmware

@@ -230,6 +230,10 @@ class Opennebula:
     """CPU (share of a physical one) for each virtual CPU of a built-in type."""
     graphics: bool = True
     """Whether machines of built-in types have a VNC console."""
+    uefi_firmware: str = ""
+    """Firmware of machines whose image asks for UEFI, as OS/FIRMWARE says it: the path of one on
+    the hosts that oned's KVM driver allows (OVMF_UEFIS), or UEFI, where OpenNebula finds one
+    itself. Empty: images cannot ask for UEFI."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -43,7 +43,7 @@ def test_one_that_boots_by_bios_has_none(desk: Desk):
 def test_an_engine_without_firmware_has_none(desk: Desk):
     id_ = started(desk)
     desk = replace(desk, cloud=replace(desk.cloud, firmware=None))
-    with refused(Unsupported, Noun.INSTANCE):
+    with refused(Unsupported, Noun.REQUEST, "cannot be read by its API"):
         desk("GetInstanceUefiData", InstanceId=id_)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from econe.domain import happenings
 from econe.domain.engine_ports import Phase, Seen
-from econe.domain.instances import InstanceState, Intent
+from econe.domain.instances import Firmware, InstanceState, Intent
 from econe.domain.volumes import VolumeState
 
 UP = Seen(Phase.RUNNING, "ref")
@@ -189,3 +189,13 @@ def test_the_engines_name_is_kept_while_there_is_a_machine(helen):
     helen("TerminateInstances", InstanceIds=[id_])
     helen.gone([id_])
     assert (helen.row(id_).engine_ref, helen.row(id_).reach) == ("", "")
+
+
+def test_what_the_engine_boots_it_by_is_noted(helen):
+    (told,), (untold,) = helen.launch(), helen.launch()
+    by_uefi = Seen(Phase.RUNNING, "ref", firmware=Firmware.UEFI)
+    with helen.store.writing() as tx:
+        happenings.started(tx, told, 1, helen.now, by_uefi)
+        happenings.started(tx, untold, 1, helen.now, UP)
+    assert helen.row(told).firmware is Firmware.UEFI
+    assert helen.row(untold).firmware is Firmware.BIOS

@@ -19,7 +19,7 @@ def show(cloud: Cloud, prepared: dict[str, Any]) -> dict[str, Any]:
     """Asked once the transaction is over: see decision 30."""
     instance_id = prepared["InstanceId"]
     if cloud.firmware is None:
-        raise _no_variables(instance_id)
+        raise _unreadable()
     try:
         variables = cloud.firmware.variables(instance_id)
     except EngineBusy as problem:
@@ -39,8 +39,10 @@ def show(cloud: Cloud, prepared: dict[str, Any]) -> dict[str, Any]:
 @action("GetInstanceUefiData", takes="InstanceId", lasting=False, asks=show)
 def get_instance_uefi_data(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     (row,) = find_instances(ctx.tx, ctx.account.number, [asked["InstanceId"]])
-    if row.firmware is not Firmware.UEFI or ctx.cloud.firmware is None:
+    if row.firmware is not Firmware.UEFI:
         raise _no_variables(row.id)
+    if ctx.cloud.firmware is None:
+        raise _unreadable()
     if row.state not in LASTING:
         raise WrongState(
             Noun.INSTANCE,
@@ -55,4 +57,10 @@ def _no_variables(instance_id: str) -> Unsupported:
         Noun.INSTANCE,
         instance_id,
         f"The instance '{instance_id}' does not boot by UEFI and has no UEFI variables.",
+    )
+
+
+def _unreadable() -> Unsupported:
+    return Unsupported(
+        Noun.REQUEST, said="The UEFI variables of this cloud's instances cannot be read by its API."
     )

@@ -18,6 +18,7 @@ from econe.domain.accounts import Limits
 from econe.domain.health import Pulse
 from econe.domain.hidden import Hidden
 from econe.domain.images import DiskFormat, ImageState, Placing
+from econe.domain.instances import Firmware as Boots
 from econe.domain.ports import Consoles, Firmware, Known, Poke, Screens
 from econe.domain.reasons import Reason
 from econe.domain.samples import Reading
@@ -86,6 +87,8 @@ class Seen:
     """It waits for its first start: nothing would be lost with it. Where machines are shared."""
     nics: tuple[SeenNic, ...] | None = None
     """In order of device index; None where the engine does not give addresses itself."""
+    firmware: Boots | None = None
+    """What it boots by, where others than econe may have a say in that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,8 @@ class Capabilities:
     hibernation: bool = False
     """Machines.hibernate() works."""
     uefi: bool = False
-    """Machines may boot by UEFI (MachineSpec.uefi), and keep its variables (Engine.firmware)."""
+    """Machines may boot by UEFI (MachineSpec.uefi). Its variables can be read where Engine.firmware
+    is there."""
     architectures: tuple[str, ...] = ("x86_64",)
     """Of images that can be run, in EC2's words; every type has all of them."""
     meters: bool = False
@@ -479,7 +483,7 @@ class Engine(Protocol):
 
     @property
     def firmware(self) -> Firmware | None:
-        """Of an engine whose machines may boot by UEFI (Capabilities.uefi)."""
+        """Of an engine that can read what machines that boot by UEFI keep."""
 
     @property
     def images(self) -> Images | None:

@@ -74,6 +74,7 @@ def started(
     if row.state is InstanceState.STOPPED:
         changes |= {"generation": row.generation + 1, "asked_at": now, "launched_at": now}
     changes |= {"state_reason": Reason(), "transition_reason": "", **_unexamined(now)}
+    changes["firmware"] = seen.firmware or row.firmware
     row = tx.instances.save(advance(row, Event.STARTED, **changes))
     if seen.nics is not None:
         match_interfaces(tx, row, seen.nics, now)

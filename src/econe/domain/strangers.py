@@ -11,7 +11,7 @@ from econe.domain.engine_networks import AccountNetwork
 from econe.domain.engine_ports import Capabilities, Phase, Stranger
 from econe.domain.happenings import server_reason
 from econe.domain.images import Image
-from econe.domain.instances import Instance, InstanceState, MetadataOptions
+from econe.domain.instances import Firmware, Instance, InstanceState, MetadataOptions
 from econe.domain.launch import NO_METADATA
 from econe.domain.ports import Transaction
 from econe.domain.queries import Query
@@ -108,6 +108,8 @@ def _instance(tx: Transaction, stranger: Stranger, image: Image | None, place: P
         key_name=stranger.key_name or None,
         metadata_options=MetadataOptions() if place.can.metadata else NO_METADATA,
         root_device=ROOT_DEVICE,
+        boot_mode=image.boot_mode if image else None,
+        firmware=seen.firmware or Firmware.BIOS,
         engine_ref=stranger.ref,
         reach=seen.address if seen.phase is Phase.RUNNING else "",
         problem=seen.why if failed else "",

@@ -10,7 +10,7 @@ import pytest
 from lxml import etree
 from tests.support.machines import NETWORK, machine
 
-from econe.domain.engine_ports import MachineSpec
+from econe.domain.engine_ports import EngineRefused, MachineSpec
 from econe.domain.hidden import Hidden
 from econe.engines.opennebula import launching
 from econe.engines.opennebula.context import context_of, host_name, start_script
@@ -110,6 +110,23 @@ def test_a_type_of_ours_says_all_in_numbers():
     assert made.vector("GRAPHICS")["TYPE"] == "VNC"
     assert "GRAPHICS" not in of_numbers(Opennebula(graphics=False)).vectors
     assert of_numbers(Opennebula(cpu_per_vcpu=0.001)).text("CPU") == "0.01"
+
+
+def test_one_that_boots_by_uefi_has_the_operators_firmware():
+    code = "/usr/share/OVMF/OVMF_CODE_4M.fd"
+    made = replace(wish(uefi=True), uefi_firmware=code)
+    by_numbers = read(launching.of_numbers(made, MARKS, Opennebula()))
+    assert by_numbers.vector("OS") == {"ARCH": "x86_64", "FIRMWARE": code}
+    own = template("<OS><ARCH>x86_64</ARCH><BOOT>disk0</BOOT><FIRMWARE>BIOS</FIRMWARE></OS>")
+    by_template = read(launching.of_template(made, own, MARKS))
+    assert by_template.vector("OS") == {"ARCH": "x86_64", "BOOT": "disk0", "FIRMWARE": code}
+    with pytest.raises(EngineRefused, match="cannot boot by UEFI any more") as told:
+        of_numbers(uefi=True)
+    assert told.value.code == "Unsupported"
+
+
+def test_one_that_does_not_ask_for_it_has_its_templates():
+    assert "OS" not in of_template("<OS><FIRMWARE>UEFI</FIRMWARE></OS>").vectors
 
 
 @pytest.mark.parametrize(

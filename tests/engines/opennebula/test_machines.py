@@ -21,6 +21,7 @@ from econe.domain.engine_ports import (
     MachineSpec,
     Phase,
 )
+from econe.domain.instances import Firmware
 from econe.domain.ports import Known
 
 
@@ -506,3 +507,16 @@ def test_older_ones_are_spoken_to_as_they_want(version: str, tmp_path: Path):
         wait_for(engine, spec, None)
     finally:
         stand.end()
+
+
+def test_the_operator_says_which_firmware_there_is(stand: OpennebulaStand):
+    assert not stand.open().can.uefi
+    stand.settings = replace(stand.settings, uefi_firmware="/usr/share/OVMF/OVMF_CODE_4M.fd")
+    engine, spec = stand.open(), replace(stand.spec(), uefi=True)
+    assert engine.can.uefi
+    assert "uefi" not in engine.can.reasons
+    launch(engine, spec)
+    assert engine.machines.look()[spec.id].firmware is Firmware.UEFI
+    other = stand.spec(2)
+    launch(engine, other)
+    assert engine.machines.look()[other.id].firmware is Firmware.BIOS

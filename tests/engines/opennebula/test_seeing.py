@@ -38,6 +38,16 @@ def test_states_are_phases(state: int, lcm: int, phase: Phase):
     assert Sight().seen(vm(1, state=state, lcm=lcm)).phase is phase
 
 
+@pytest.mark.parametrize(
+    ("said", "firmware"),
+    [("", "legacy-bios"), ("bios", "legacy-bios"), ("UEFI", "uefi"), ("/usr/share/x.fd", "uefi")],
+)
+def test_what_it_boots_by_is_told(said: str, firmware: str):
+    template = f"<OS><FIRMWARE>{said}</FIRMWARE></OS>"
+    assert Sight().seen(vm(1, template=template)).firmware == firmware
+    assert Sight().seen(vm(1)).firmware == "legacy-bios"
+
+
 def test_every_state_that_is_not_done_has_a_phase():
     for state in VM_STATES:
         if standing(state, 0) is not Standing.GONE:

@@ -3,6 +3,7 @@ then, since oned tells nobody what others do."""
 
 import hmac
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -37,17 +38,23 @@ CAN: Final = Capabilities(
     console="vnc",
     reasons={
         "serial": "OpenNebula keeps no serial output; the console tells where VNC is",
-        "uefi": "which firmware its hosts have, OpenNebula does not tell",
+        "uefi": "which firmware its hosts have only its operator knows (opennebula.uefi_firmware)",
         "metadata": "a context disk tells guests (cloud-init's OpenNebula source, one-context)",
     },
 )
 
 
+def abilities(settings: Opennebula) -> Capabilities:
+    """CAN, and what the operator has told."""
+    if not settings.uefi_firmware:
+        return CAN
+    reasons = {name: why for name, why in CAN.reasons.items() if name != "uefi"}
+    return replace(CAN, uefi=True, reasons=reasons)
+
+
 class OpennebulaEngine:
     """`state` is the state directory, where the mark of our oned is kept; `mark_key` proves our
     marks in it. Raises ValueError for an endpoint that is no URL."""
-
-    can = CAN
 
     def __init__(
         self,
@@ -58,6 +65,7 @@ class OpennebulaEngine:
         mark_key: Hidden[bytes],
         clock: Clock,
     ) -> None:
+        self.can = abilities(settings)
         self._settings = settings
         self._oned = Oned(settings.endpoint, timeout_s=settings.timeout_s)
         marks = Marks(mark_key)

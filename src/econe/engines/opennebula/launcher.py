@@ -32,7 +32,8 @@ class Launcher:
         its mark then tells whether it was made.
         """
         session = self._directory.session_of(uid)
-        wish = Wish(spec, uid, self._image_mib(session, spec.image_ref))
+        image_mib = self._image_mib(session, spec.image_ref)
+        wish = Wish(spec, uid, image_mib, self._settings.uefi_firmware)
         if not spec.template_ref:
             text = template_text(launching.of_numbers(wish, self._marks, self._settings))
             return str(self._oned.number(session, "one.vm.allocate", text, True))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from econe.domain.engine_ports import DiskSpec, MachineSpec
+from econe.domain.engine_ports import DiskSpec, EngineRefused, MachineSpec
 from econe.engines.opennebula.context import context_of
 from econe.engines.opennebula.documents import Attributes
 from econe.engines.opennebula.marks import Marks
@@ -34,6 +34,8 @@ class Wish:
     """Of the user whose machine it will be."""
     image_mib: int
     """Size of the image; its disk is made larger if the launch says so."""
+    uefi_firmware: str = ""
+    """OS/FIRMWARE of a machine that is to boot by UEFI; empty: there is none."""
 
     @property
     def name(self) -> str:
@@ -47,6 +49,7 @@ def of_template(wish: Wish, template: Attributes, marks: Marks) -> dict[str, Att
         **_for_users(wish, marks),
         "DISK": [_root_disk(wish), *template.vectors.get("DISK", ())],
         **({"NIC": nics} if nics else {}),
+        **({"OS": {**template.vector("OS"), **_firmware(wish)}} if wish.spec.uefi else {}),
         "CONTEXT": context_of(wish.spec, template.vector("CONTEXT")),
     }
 
@@ -59,7 +62,7 @@ def of_numbers(wish: Wish, marks: Marks, settings: Opennebula) -> dict[str, Attr
         "CPU": f"{max(spec.vcpus * settings.cpu_per_vcpu, 0.01):.2f}",
         "VCPU": str(spec.vcpus),
         "MEMORY": str(spec.memory_mib),
-        "OS": {"ARCH": spec.architecture},
+        "OS": {"ARCH": spec.architecture, **_firmware(wish)},
         **_for_users(wish, marks),
         "DISK": _root_disk(wish),
         "NIC": _nics(spec, ()),
@@ -69,6 +72,19 @@ def of_numbers(wish: Wish, marks: Marks, settings: Opennebula) -> dict[str, Attr
         # On all addresses of its host, as Sunstone's own templates have it.
         made["GRAPHICS"] = {"TYPE": "VNC", "LISTEN": "0.0.0.0"}  # noqa: S104
     return made
+
+
+def _firmware(wish: Wish) -> dict[str, str]:
+    """Where the image does not ask for UEFI the type's template decides."""
+    if not wish.spec.uefi:
+        return {}
+    if not wish.uefi_firmware:
+        raise EngineRefused(
+            "Machines of this cloud cannot boot by UEFI any more.",
+            f"{wish.spec.id}: opennebula.uefi_firmware is empty",
+            code="Unsupported",
+        )
+    return {"FIRMWARE": wish.uefi_firmware}
 
 
 def _for_users(wish: Wish, marks: Marks) -> dict[str, Attribute]:

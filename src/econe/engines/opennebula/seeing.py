@@ -62,6 +62,7 @@ class Sight:
             reason=reason,
             never_ran=vm.never_ran,
             nics=vm.nics(),
+            firmware=vm.firmware,
         )
 
     def _phase(self, vm: Vm) -> Phase:

@@ -14,6 +14,7 @@ from typing import Final
 from lxml import etree
 
 from econe.domain.engine_ports import SeenNic
+from econe.domain.instances import Firmware
 from econe.engines.opennebula import marks
 from econe.engines.opennebula.documents import number
 from econe.engines.opennebula.states import Standing, standing, state_name
@@ -59,6 +60,12 @@ class Vm:
         """A plain one of USER_TEMPLATE: whatever users, tools, and oned itself keep there."""
         found: str = self.element.findtext(f"USER_TEMPLATE/{name}") or ""
         return found
+
+    @property
+    def firmware(self) -> Firmware:
+        """BIOS where OS/FIRMWARE says so or nothing (LibVirtDriverKVM.cc)."""
+        said = self.attribute("OS/FIRMWARE").upper()
+        return Firmware.UEFI if said not in ("", "BIOS") else Firmware.BIOS
 
     def graphics(self, name: str) -> str:
         """`TYPE`, `PORT`, `LISTEN` of its screen; empty where it has none."""
