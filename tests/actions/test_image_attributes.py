@@ -1,6 +1,8 @@
 """Attributes of images. Rules: API reference and EC2 User Guide, "Manage AMI usage"."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.support.desk import Desk
@@ -201,3 +203,59 @@ def test_others_images_are_not_touched(helen: Desk, paris: Desk, action: str):
     permit(helen, image_id, "Add", Group="all")
     with pytest.raises(Forbidden):
         paris(action, ImageId=image_id)
+
+
+# --- ImdsSupport -------------------------------------------------------------------------
+
+
+def options_of(desk: Desk, **asked: Any) -> tuple[str, int]:
+    """(tokens, hop limit) of an instance that is launched so."""
+    (id_,) = desk.launch(**asked)
+    options = desk.row(id_).metadata_options
+    return options.http_tokens, options.hop_limit
+
+
+def test_instances_of_an_image_with_imds_v2_require_tokens(helen: Desk):
+    """API reference, RegisterImage: ImdsSupport; User Guide, "Order of precedence"."""
+    location = helen.image(registered=False)
+    image_id = helen("RegisterImage", ImageLocation=location, ImdsSupport="v2.0")["ImageId"]
+    (shown,) = helen("DescribeImages", ImageIds=[image_id])["Images"]
+    assert shown["ImdsSupport"] == "v2.0"
+    assert read(helen, image_id, "imdsSupport", "ImdsSupport") == {"Value": "v2.0"}
+    assert options_of(helen, ImageId=image_id) == ("required", 2)
+    assert options_of(helen, ImageId=image_id, MetadataOptions={"HttpTokens": "optional"}) == (
+        "optional",
+        2,
+    )
+    limit = {"HttpPutResponseHopLimit": 5}
+    assert options_of(helen, ImageId=image_id, MetadataOptions=limit) == ("required", 5)
+    helen("ModifyInstanceMetadataDefaults", HttpTokens="optional", HttpPutResponseHopLimit=3)
+    assert options_of(helen.again(), ImageId=image_id) == ("optional", 3)
+    helen("ModifyInstanceMetadataDefaults", HttpTokens="no-preference", HttpPutResponseHopLimit=-1)
+    assert options_of(helen.again(), ImageId=image_id) == ("required", 2)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"ImdsSupport": {"Value": "v2.0"}}, {"Attribute": "imdsSupport", "Value": "v2.0"}],
+    ids=["member", "older"],
+)
+def test_imds_v2_is_set_later_and_for_good(helen: Desk, asked: dict[str, Any]):
+    image_id = helen.image()
+    assert read(helen, image_id, "imdsSupport", "ImdsSupport") == {}
+    assert options_of(helen, ImageId=image_id) == ("optional", 1)
+    helen("ModifyImageAttribute", ImageId=image_id, **asked)
+    assert options_of(helen, ImageId=image_id) == ("required", 2)
+    for value in ("", "v1.0", "optional"):
+        with pytest.raises(Invalid, match=r"v2\.0"):
+            helen("ModifyImageAttribute", ImageId=image_id, ImdsSupport={"Value": value})
+    assert read(helen, image_id, "imdsSupport", "ImdsSupport") == {"Value": "v2.0"}
+
+
+def test_imds_v2_needs_a_metadata_service(helen: Desk):
+    desk = helen.on(replace(helen.cloud.can, metadata=False))
+    image_id = desk.image()
+    with pytest.raises(Unsupported, match="ImdsSupport"):
+        desk("RegisterImage", ImageLocation=image_id, ImdsSupport="v2.0")
+    with pytest.raises(Unsupported, match="ImdsSupport"):
+        desk("ModifyImageAttribute", ImageId=image_id, ImdsSupport={"Value": "v2.0"})

@@ -28,7 +28,7 @@ READERS: Final[Mapping[str, tuple[str, Callable[[Image], Any]]]] = {
         lambda row: {"Value": views.protection(row)},
     ),
     "description": ("Description", lambda row: {"Value": row.description}),
-    "imdsSupport": ("ImdsSupport", lambda _: {}),
+    "imdsSupport": ("ImdsSupport", lambda row: {"Value": views.IMDS_V2} if row.imds_v2 else {}),
     "kernel": ("KernelId", lambda _: {}),
     "launchPermission": ("LaunchPermissions", _permissions),
     "productCodes": ("ProductCodes", lambda _: []),
@@ -47,16 +47,19 @@ def describe_image_attribute(ctx: Context, asked: dict[str, Any]) -> dict[str, A
     return {"ImageId": row.id, member: read(row)}
 
 
-MEMBERS: Final[tuple[str, ...]] = ("Description", "LaunchPermission")
+MEMBERS: Final[tuple[str, ...]] = ("Description", "ImdsSupport", "LaunchPermission")
+OF_OLDER_FORM: Final = {"description": "Description", "imdsSupport": "ImdsSupport"}
+"""Attributes whose older form is a Value, and their members."""
 
 
 @action(
     "ModifyImageAttribute",
     writes=True,
     takes="ImageId Value OperationType UserIds UserGroups Description.Value "
+    "ImdsSupport.Value "
     "LaunchPermission.Add.UserId LaunchPermission.Add.Group "
     "LaunchPermission.Remove.UserId LaunchPermission.Remove.Group",
-    only={"Attribute": ("description", "launchPermission")},
+    only={"Attribute": (*OF_OLDER_FORM, "launchPermission")},
 )
 def modify_image_attribute(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     """One attribute: as a member of its own, or by the older Attribute and its values."""
@@ -64,24 +67,32 @@ def modify_image_attribute(ctx: Context, asked: dict[str, Any]) -> dict[str, Any
     if "Attribute" in asked:
         given = _older_form(asked) | given
     name = check_one_attribute(given)
-    if name == "Description":
-        text = given[name].get("Value")
-        if text is None:
-            raise Missing(Noun.PARAMETER, "Description.Value")
-        ctx.cloud.image_attributes.describe_as(ctx.tx, ctx.account.number, asked["ImageId"], text)
-    else:
+    if name == "LaunchPermission":
         _permit(ctx, asked["ImageId"], given[name])
+        return {}
+    text = given[name].get("Value")
+    if text is None:
+        raise Missing(Noun.PARAMETER, f"{name}.Value")
+    book, account = ctx.cloud.image_attributes, ctx.account.number
+    if name == "Description":
+        book.describe_as(ctx.tx, account, asked["ImageId"], text)
+    elif text == views.IMDS_V2:
+        book.require_imds_v2(ctx.tx, account, asked["ImageId"])
+    else:
+        raise Invalid(
+            Noun.PARAMETER, text, f"Invalid value '{text}' for imdsSupport: it can only be v2.0."
+        )
     return {}
 
 
 def _older_form(asked: Mapping[str, Any]) -> dict[str, Any]:
     attribute = asked["Attribute"]
-    if attribute == "description":
-        if "Description" in asked:
+    if member := OF_OLDER_FORM.get(attribute):
+        if member in asked:
             return {}
         if "Value" not in asked:
             raise Missing(Noun.PARAMETER, "Value")
-        return {"Description": {"Value": asked["Value"]}}
+        return {member: {"Value": asked["Value"]}}
     if "LaunchPermission" in asked:
         return {}
     if "OperationType" not in asked:

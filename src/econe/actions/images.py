@@ -124,7 +124,7 @@ def upload_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
 @action(
     "RegisterImage",
     writes=True,
-    takes="ImageLocation Name Description Architecture BootMode TagSpecifications",
+    takes="ImageLocation Name Description Architecture BootMode ImdsSupport TagSpecifications",
     only=REGISTERED_AS,
 )
 def register_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
@@ -141,6 +141,7 @@ def register_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
             architecture=asked.get("Architecture"),
             root_device=asked.get("RootDeviceName"),
             boot_mode=BootMode(asked["BootMode"]) if "BootMode" in asked else None,
+            imds_v2="ImdsSupport" in asked,
             tags=tags.get("image"),
         ),
     )

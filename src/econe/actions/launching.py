@@ -146,6 +146,7 @@ def assemble(asked: Mapping[str, Any], defaults: MetadataDefaults = NO_DEFAULTS)
             asked.get("CpuOptions", {}).get("ThreadsPerCore"),
         ),
         metadata_options=_read_options(asked.get("MetadataOptions", {}), defaults),
+        metadata_open=_left_open(asked.get("MetadataOptions", {}), defaults),
         disks=[_read_disk(each) for each in asked.get("BlockDeviceMappings", ())],
         interface_delete_on_termination=interface.get("DeleteOnTermination", True),
         network=_read_network(asked, interface),
@@ -167,6 +168,16 @@ def _read_options(given: Mapping[str, Any], defaults: MetadataDefaults) -> Metad
         hop_limit=given.get("HttpPutResponseHopLimit", usual.hop_limit),
         http_endpoint=given.get("HttpEndpoint", usual.http_endpoint),
         instance_tags=given.get("InstanceMetadataTags", usual.instance_tags),
+    )
+
+
+def _left_open(given: Mapping[str, Any], defaults: MetadataDefaults) -> frozenset[str]:
+    """Of what an image may have a wish: which fields were not said."""
+    members = {"http_tokens": "HttpTokens", "hop_limit": "HttpPutResponseHopLimit"}
+    return frozenset(
+        name
+        for name, member in members.items()
+        if member not in given and not getattr(defaults, name)
     )
 
 

@@ -29,6 +29,8 @@ HYPERVISOR: Final = "xen"
 for KVM machines, too."""
 PLATFORM: Final = "Linux/UNIX"
 USAGE: Final = "RunInstances"
+IMDS_V2: Final = "v2.0"
+"""The one value of ImdsSupport."""
 
 
 def tags(given: Mapping[str, str]) -> list[View]:
@@ -304,6 +306,8 @@ def image(row: Image, owner_name: str) -> View:
     }
     if row.boot_mode is not None:
         made["BootMode"] = row.boot_mode.value
+    if row.imds_v2:
+        made["ImdsSupport"] = IMDS_V2
     if row.state_reason.code:
         made["StateReason"] = reason(row.state_reason)
     if row.deprecates_at is not None:

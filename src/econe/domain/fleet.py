@@ -80,6 +80,7 @@ class Fleet:
         size = replace(size, vcpus=cpu.vcpus)
         image = rules.find_image(tx, account, order.image)
         check_image(image, size.name, self.can)
+        order = rules.with_wishes_of(image, order)
         key = rules.find_key(tx, account, order.key_pair)
         root = rules.choose_root(order, image)
         network = self._network(tx, account, order.network, now)

@@ -53,6 +53,7 @@ class Registration:
     architecture: str | None = None
     root_device: str | None = None
     boot_mode: BootMode | None = None
+    imds_v2: bool = False
     tags: Mapping[str, str] | None = None
 
 
@@ -127,6 +128,9 @@ class Gallery:
             changes["architecture"] = asked.architecture
         if asked.boot_mode is not None:
             changes["boot_mode"] = asked.boot_mode
+        if asked.imds_v2:
+            check_metadata(self.can)
+            changes["imds_v2"] = True
         after = replace(image, **changes)  # type: ignore[arg-type]
         check_mode(after, self.can)
         if after != image:
@@ -207,6 +211,16 @@ def check_is_ours(image: Image) -> None:
             image.id,
             f"The image '{image.id}' was not uploaded here: what it is called is set in the "
             "cloud's own tools.",
+        )
+
+
+def check_metadata(can: Capabilities) -> None:
+    if not can.metadata:
+        raise Unsupported(
+            Noun.PARAMETER,
+            "ImdsSupport",
+            "Instances of this cloud do not reach an instance metadata service; ImdsSupport cannot "
+            "be set.",
         )
 
 

@@ -18,7 +18,7 @@ from econe.domain.faults import (
     Unsupported,
     WrongState,
 )
-from econe.domain.gallery import check_description, check_is_ours, own_image
+from econe.domain.gallery import check_description, check_is_ours, check_metadata, own_image
 from econe.domain.images import Image, ImageState, Protection
 from econe.domain.ports import Transaction
 
@@ -46,6 +46,12 @@ class ImageBook:
         check_description(text)
         check_is_ours(image)
         tx.images.save(replace(image, description=text))
+
+    def require_imds_v2(self, tx: Transaction, account: str, asked: str) -> None:
+        """For good: EC2 does not take it back either."""
+        image = self.read(tx, account, asked)
+        check_metadata(self.can)
+        tx.images.save(replace(image, imds_v2=True))
 
     def share(
         self, tx: Transaction, account: str, asked: str, users: Iterable[str], *, public: bool

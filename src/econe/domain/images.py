@@ -86,6 +86,9 @@ class Image:
     architecture: str = "x86_64"
     root_device: str = "/dev/sda1"
     boot_mode: BootMode | None = None
+    imds_v2: bool = False
+    """Its software asks the metadata service with tokens (EC2's ImdsSupport v2.0), so its instances
+    require them unless somebody said otherwise. Never taken back."""
     """None: its owner did not say."""
     state_reason: Reason = Reason()
     engine_ref: str = ""

@@ -41,6 +41,8 @@ SHUTDOWN_BEHAVIORS: Final = frozenset({"stop", "terminate"})
 VOLUME_TYPES: Final = frozenset({"gp2", "gp3", "standard"})
 """Those that promise nothing that a plain file does not keep."""
 LAUNCH_TAGGED: Final = ("instance", "volume", "network-interface")
+WITH_TOKENS: Final[Mapping[str, object]] = {"http_tokens": "required", "hop_limit": 2}
+"""Of instances whose image says ImdsSupport v2.0 (API reference, Image)."""
 NO_METADATA: Final = MetadataOptions(http_endpoint="disabled")
 """Of instances whose engine does not lead guests to the metadata service."""
 
@@ -88,6 +90,8 @@ class LaunchOrder:
     """`unlimited`, for burstable types."""
     hibernation: bool = False
     metadata_options: MetadataOptions = field(default_factory=MetadataOptions)
+    metadata_open: frozenset[str] = frozenset()
+    """Its fields of which neither the launch nor the account said anything."""
     disks: Sequence[DiskOrder] = ()
     interface_delete_on_termination: bool = True
     network: NetworkOrder = NetworkOrder()
@@ -253,6 +257,16 @@ def check_network(order: NetworkOrder, network: AccountNetwork, zone: str) -> No
     missing += [name for name in order.group_names if name not in here]
     if missing:
         raise all_missing(Noun.SECURITY_GROUP, missing)
+
+
+def with_wishes_of(image: Image, order: LaunchOrder) -> LaunchOrder:
+    """What the image says of the metadata service holds where nobody else said anything (User
+    Guide, "Order of precedence for instance metadata options")."""
+    if not image.imds_v2:
+        return order
+    wished = {name: WITH_TOKENS[name] for name in order.metadata_open & WITH_TOKENS.keys()}
+    options: MetadataOptions = replace(order.metadata_options, **wished)  # type: ignore[arg-type]
+    return replace(order, metadata_options=options)
 
 
 def check_hop_limit(limit: int) -> None:

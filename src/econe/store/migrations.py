@@ -380,6 +380,11 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE instances ADD COLUMN boot_mode TEXT",
         "ALTER TABLE instances ADD COLUMN firmware TEXT NOT NULL DEFAULT 'legacy-bios'",
     ),
+    # 11: images whose software asks the metadata service with tokens
+    (
+        """ALTER TABLE images ADD COLUMN imds_v2 INTEGER NOT NULL DEFAULT 0
+            CHECK (imds_v2 IN (0, 1))""",
+    ),
 )
 
 VERSION: Final = len(STEPS)
