@@ -12,14 +12,17 @@ from tests.support.desk import refused
 
 from econe.actions.filters import (
     LONGEST_PATTERN,
+    Sieve,
     _read_pattern,
     matches,
     read_filters,
     texts_at,
 )
 from econe.actions.instance_filters import INSTANCE_FILTERS
+from econe.actions.listing import gather
+from econe.actions.pages import PageAsked
 from econe.domain.faults import Invalid, LimitExceeded, Noun
-from econe.domain.queries import literally
+from econe.domain.queries import Criterion, Page, Query, literally
 from econe.store.dialect import Sqlite
 
 TEXTS = st.text(alphabet="ab*?\\[]", max_size=12)
@@ -129,3 +132,47 @@ def test_there_is_a_limit_to_filters_and_to_the_values_of_each():
         read_filters({"Filters": [one] * 51}, INSTANCE_FILTERS)
     with refused(LimitExceeded, Noun.FILTER, "image-id"):
         read_filters({"Filters": [{"Name": "image-id", "Values": ["x"] * 201}]}, INSTANCE_FILTERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "never"),
+    [
+        ("instance-lifecycle", "spot", True),
+        ("tenancy", "dedicated", True),
+        ("tenancy", "def*", False),
+        ("instance-state-code", "17", True),
+        ("instance-state-code", "1?", False),
+    ],
+)
+def test_what_is_the_same_of_all_is_compared_before_any_row_is_read(name, value, never):
+    sieve = read_filters({"Filters": [{"Name": name, "Values": [value]}]}, INSTANCE_FILTERS)
+    assert (sieve.never, sieve.paths) == (never, ())
+    assert sieve.keeps({}) is not never
+
+
+def test_states_by_their_codes_are_the_stores_to_find():
+    asked = {"Filters": [{"Name": "instance-state-code", "Values": ["?6", "48"]}]}
+    assert read_filters(asked, INSTANCE_FILTERS).criteria == (
+        Criterion("state", ("running", "terminated")),
+    )
+
+
+def test_rows_whose_views_are_looked_into_are_read_in_parts():
+    """So that a filter that finds nothing does not fill the memory with all that it was not."""
+    asked_for = []
+
+    class Rows:
+        def find(self, query):
+            asked_for.append(query.limit)
+            return Page((), more=False)
+
+    def gathered(sieve, limit=None):
+        page = PageAsked("DescribeInstances", None, limit)
+        return gather(None, Rows(), Query(), sieve=sieve, page=page, show=dict)
+
+    looking = Sieve(paths=(Criterion("State", ("x",)),))
+    for sieve, limit in ((looking, None), (looking, 20), (Sieve(), None), (Sieve(), 20)):
+        assert gathered(sieve, limit) == ([], None)
+    assert asked_for == [250, 250, None, 20]
+    assert gathered(Sieve(never=True)) == ([], None)
+    assert len(asked_for) == 4

@@ -2,12 +2,13 @@
 
 Each noun has one table of every filter that the API reference lists for it. A filter is either
 pushed down (the name of a field of the noun's dataclass, which the store compares), or a dotted
-path into the noun's view, compared here; NOTHING stands for what no resource of this cloud has
-(a Spot request, say), so that such a filter truthfully matches nothing.
+path into the noun's view, compared here. What is the same of all that is here is compared before
+any row is read: NOTHING stands for what no resource of this cloud has (a Spot request, say), so
+that such a filter truthfully matches nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -33,9 +34,12 @@ class Table:
     pushed: Mapping[str, str]
     shown: Mapping[str, str]
     tagged: bool = True
+    coded: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
+    """Name -> field of the dataclass, and what is said of each value -> the value: for what is
+    shown as a number and kept as a word."""
 
     def names(self) -> set[str]:
-        return {*self.pushed, *self.shown}
+        return {*self.pushed, *self.shown, *self.coded}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,16 @@ class Sieve:
     """For the store."""
     paths: tuple[Criterion, ...] = ()
     """For keeps(); `field` is a path into the view."""
+    never: bool = False
+    """No row can pass."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether there is more to it than the store can do."""
+        return bool(self.paths) or self.never
 
     def keeps(self, view: Mapping[str, Any]) -> bool:
-        return all(
+        return not self.never and all(
             any(matches(path.patterns, text) for text in texts_at(view, path.field))
             for path in self.paths
         )
@@ -58,31 +69,48 @@ def read_filters(asked: Mapping[str, Any], table: Table) -> Sieve:
     """The sieve of `asked["Filters"]`. Raises Invalid for a filter that the noun has not."""
     criteria: list[Criterion] = []
     paths: list[Criterion] = []
+    never = False
     filters = asked.get("Filters") or ()
     if len(filters) > MOST_FILTERS:
         raise LimitExceeded(Noun.FILTER, said=f"The maximum number of filters is {MOST_FILTERS}.")
     for given in filters:
-        name, values = given.get("Name") or "", tuple(given.get("Values") or ())
-        if not values:
-            raise Invalid(Noun.PARAMETER, name, f"The filter '{name}' has no values")
-        if len(values) > MOST_VALUES:
-            raise LimitExceeded(
-                Noun.FILTER,
-                name,
-                f"The maximum number of values of a filter is {MOST_VALUES}: '{name}'.",
-            )
+        name, values = _read_filter(given)
         if table.tagged and _is_of_tags(name):
             criteria.append(Criterion(name, values))
-            continue
-        if name.endswith("-id"):
-            values = tuple(in_full(value) for value in values)
-        if name in table.pushed:
+        elif name in table.pushed:
             criteria.append(Criterion(table.pushed[name], values))
-        elif name in table.shown:
-            paths.append(Criterion(table.shown[name], values))
-        else:
+        elif name in table.coded:
+            kept_in, said = table.coded[name]
+            kept = tuple(value for code, value in said.items() if matches(values, code))
+            criteria.append(Criterion(kept_in, kept))
+            never |= not kept
+        elif name not in table.shown:
             raise Invalid(Noun.PARAMETER, name, f"The filter '{name}' is invalid")
-    return Sieve(tuple(criteria), tuple(paths))
+        elif _is_of_all(table.shown[name]):
+            never |= not any(matches(values, text) for text in texts_at({}, table.shown[name]))
+        else:
+            paths.append(Criterion(table.shown[name], values))
+    return Sieve(tuple(criteria), tuple(paths), never)
+
+
+def _read_filter(given: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    name, values = given.get("Name") or "", tuple(given.get("Values") or ())
+    if not values:
+        raise Invalid(Noun.PARAMETER, name, f"The filter '{name}' has no values")
+    if len(values) > MOST_VALUES:
+        raise LimitExceeded(
+            Noun.FILTER,
+            name,
+            f"The maximum number of values of a filter is {MOST_VALUES}: '{name}'.",
+        )
+    if name.endswith("-id") and not _is_of_tags(name):
+        values = tuple(in_full(value) for value in values)
+    return name, values
+
+
+def _is_of_all(path: str) -> bool:
+    """Whether it leads to the same in every view."""
+    return path == NOTHING or path.startswith("=")
 
 
 def _is_of_tags(name: str) -> bool:

@@ -3,10 +3,19 @@
 from typing import Final
 
 from econe.actions.filters import NO, NOTHING, Table
+from econe.actions.views import HYPERVISOR, PLATFORM, USAGE
+from econe.domain.instances import STATE_CODES
 
 _INTERFACE: Final = "NetworkInterfaces"
 _ATTACHMENT: Final = "NetworkInterfaces.Attachment"
 _ADDRESSES: Final = "NetworkInterfaces.PrivateIpAddresses"
+
+STATE: Final = {
+    "instance-state-code": (
+        "state",
+        {str(code): state.value for state, code in STATE_CODES.items()},
+    )
+}
 
 INSTANCE_FILTERS: Final = Table(
     pushed={
@@ -19,6 +28,7 @@ INSTANCE_FILTERS: Final = Table(
         "boot-mode": "boot_mode",
         "client-token": "client_token",
         "current-instance-boot-mode": "firmware",
+        "hibernation-options.configured": "hibernation",
         "image-id": "image_id",
         "instance-id": "id",
         "instance-state-name": "state",
@@ -33,6 +43,7 @@ INSTANCE_FILTERS: Final = Table(
         "metadata-options.http-put-response-hop-limit": "metadata_options.hop_limit",
         "metadata-options.http-tokens": "metadata_options.http_tokens",
         "metadata-options.instance-metadata-tags": "metadata_options.instance_tags",
+        "monitoring-state": "monitoring",
         "network-interface.addresses.private-ip-address": "interfaces.private_ip",
         "network-interface.attachment.attach-time": "interfaces.attached_at",
         "network-interface.attachment.attachment-id": "interfaces.attachment_id",
@@ -46,6 +57,7 @@ INSTANCE_FILTERS: Final = Table(
         "network-interface.network-interface-id": "interfaces.id",
         "network-interface.owner-id": "interfaces.account",
         "network-interface.private-ip-address": "interfaces.private_ip",
+        "network-interface.source-dest-check": "interfaces.source_dest_check",
         "network-interface.subnet-id": "interfaces.subnet_id",
         "network-interface.vpc-id": "interfaces.vpc_id",
         "owner-id": "account",
@@ -53,6 +65,7 @@ INSTANCE_FILTERS: Final = Table(
         "reason": "transition_reason",
         "reservation-id": "reservation_id",
         "root-device-name": "root_device",
+        "source-dest-check": "interfaces.source_dest_check",
         "state-reason-code": "state_reason.code",
         "state-reason-message": "state_reason.message",
         # By its interface: a terminated instance is in no network any more.
@@ -69,24 +82,21 @@ INSTANCE_FILTERS: Final = Table(
         "capacity-reservation-id": NOTHING,
         "capacity-reservation-specification.capacity-reservation-target."
         "capacity-reservation-resource-group-arn": NOTHING,
-        "dns-name": "PublicDnsName",
-        "ebs-optimized": "EbsOptimized",
-        "ena-support": "EnaSupport",
-        "enclave-options.enabled": "EnclaveOptions.Enabled",
-        "hibernation-options.configured": "HibernationOptions.Configured",
+        "dns-name": "=",
+        "ebs-optimized": NO,
+        "ena-support": NO,
+        "enclave-options.enabled": NO,
         "host-id": NOTHING,
-        "hypervisor": "Hypervisor",
+        "hypervisor": f"={HYPERVISOR}",
         "iam-instance-profile.arn": NOTHING,
         "iam-instance-profile.id": NOTHING,
         "instance-lifecycle": NOTHING,
-        "instance-state-code": "State.Code",
         "ip-address": NOTHING,
         "ipv6-address": NOTHING,
         "kernel-id": NOTHING,
         "maintenance-options.auto-recovery": NOTHING,
-        "metadata-options.http-protocol-ipv6": "MetadataOptions.HttpProtocolIpv6",
-        "metadata-options.state": "MetadataOptions.State",
-        "monitoring-state": "Monitoring.State",
+        "metadata-options.http-protocol-ipv6": "=disabled",
+        "metadata-options.state": "=applied",
         "network-interface.addresses.association.allocation-id": NOTHING,
         "network-interface.addresses.association.association-id": NOTHING,
         "network-interface.addresses.association.carrier-ip": NOTHING,
@@ -121,7 +131,6 @@ INSTANCE_FILTERS: Final = Table(
         "network-interface.public-dns-name": NOTHING,
         "network-interface.requester-id": NOTHING,
         "network-interface.requester-managed": f"{_INTERFACE}.{NO}",
-        "network-interface.source-dest-check": f"{_INTERFACE}.SourceDestCheck",
         "network-interface.status": f"{_INTERFACE}.Status",
         "network-interface.tag-key": "InterfaceTags.Key",
         "network-interface.tag-value": "InterfaceTags.Value",
@@ -132,7 +141,7 @@ INSTANCE_FILTERS: Final = Table(
         "placement-group-name": NOTHING,
         "placement-partition-number": NOTHING,
         "platform": NOTHING,
-        "platform-details": "PlatformDetails",
+        "platform-details": f"={PLATFORM}",
         "private-dns-name": "PrivateDnsName",
         "private-dns-name-options.enable-resource-name-dns-a-record": (
             "PrivateDnsNameOptions.EnableResourceNameDnsARecord"
@@ -145,15 +154,15 @@ INSTANCE_FILTERS: Final = Table(
         "product-code.type": NOTHING,
         "ramdisk-id": NOTHING,
         "requester-id": NOTHING,
-        "root-device-type": "RootDeviceType",
-        "source-dest-check": "SourceDestCheck",
+        "root-device-type": "=ebs",
         "spot-instance-request-id": NOTHING,
-        "tenancy": "Placement.Tenancy",
+        "tenancy": "=default",
         "tpm-support": NOTHING,
-        "usage-operation": "UsageOperation",
+        "usage-operation": f"={USAGE}",
         "usage-operation-update-time": NOTHING,
-        "virtualization-type": "VirtualizationType",
+        "virtualization-type": "=hvm",
     },
+    coded=STATE,
 )
 
 STATUS_FILTERS: Final = Table(
@@ -171,7 +180,6 @@ STATUS_FILTERS: Final = Table(
         "event.not-after": NOTHING,
         "event.not-before": NOTHING,
         "event.not-before-deadline": NOTHING,
-        "instance-state-code": "InstanceState.Code",
         "instance-status.reachability": "InstanceStatus.Details.Status",
         "instance-status.status": "InstanceStatus.Status",
         "operator.managed": NO,
@@ -180,4 +188,5 @@ STATUS_FILTERS: Final = Table(
         "system-status.status": "SystemStatus.Status",
     },
     tagged=False,
+    coded=STATE,
 )

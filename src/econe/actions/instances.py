@@ -29,7 +29,7 @@ def describe_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     sieve = read_filters(asked, INSTANCE_FILTERS)
     page = read_page(ctx, asked, "DescribeInstances", alone=("InstanceIds",))
     query = _query(ctx, asked, sieve)
-    shown, token = _sifted(ctx, query, sieve, page) if sieve.paths else _listed(ctx, query, page)
+    shown, token = _sifted(ctx, query, sieve, page) if sieve.is_here else _listed(ctx, query, page)
     reservations: dict[str, list[Shown]] = {}
     for reservation_id, each in shown:
         reservations.setdefault(reservation_id, []).append(each)
@@ -86,19 +86,18 @@ def _sifted(
     ctx: Context, query: Query, sieve: Sieve, page: PageAsked
 ) -> tuple[list[tuple[str, Shown]], str | None]:
     """The same where filters have to look into the views."""
-    fragments: dict[str, tuple[str, Shown]] = {}
 
     def show(row: Instance) -> dict[str, Any]:
         fragment = _fragment(ctx, row)
-        fragments[row.id] = (row.reservation_id, fragment)
         return {
             **fragment.structure,
+            "Shown": (row.reservation_id, fragment),
             "InterfaceTags": [tag for each in row.interfaces for tag in views.tags(each.tags)],
             "InterfaceZones": [row.zone for _ in row.interfaces],
         }
 
     kept, token = gather(ctx, ctx.tx.instances, query, sieve=sieve, page=page, show=show)
-    return [fragments[view["InstanceId"]] for view in kept], token
+    return [view["Shown"] for view in kept], token
 
 
 def _fragment(ctx: Context, row: Instance) -> Fresh:
@@ -119,7 +118,7 @@ def describe_instance_status(ctx: Context, asked: dict[str, Any]) -> dict[str, A
     def show(row: Instance) -> dict[str, Any]:
         return views.instance_status(row, ctx.cloud)
 
-    if sieve.paths:
+    if sieve.is_here:
         kept, token = gather(ctx, ctx.tx.instances, query, sieve=sieve, page=page, show=show)
         return answer("InstanceStatuses", kept, token)
     found = ctx.tx.instances.keys(replace(query, after=page.after, limit=page.limit))

@@ -85,7 +85,9 @@ def gather(
     kept: list[View] = []
     after = page.after
     limit = page.limit
-    batch = limit if limit is None or not sieve.paths else max(limit, _BATCH)
+    batch = max(limit or 0, _BATCH) if sieve.paths else limit
+    if sieve.never:
+        return kept, None
     while True:
         found = rows.find(replace(query, after=after, limit=batch))
         for place, row in enumerate(found.items, start=1):
