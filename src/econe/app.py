@@ -23,6 +23,7 @@ from econe.domain.capacity import Capacity
 from econe.domain.cloud import Cloud
 from econe.domain.engine_ports import Capabilities, Engine, EngineRefused
 from econe.domain.hidden import Hidden
+from econe.domain.key_use import KeyUse
 from econe.domain.places import private_domain
 from econe.domain.ports import Known, Samples, Store, StoreUnusable, Vault
 from econe.domain.sizes import Size, choose_sizes
@@ -67,6 +68,7 @@ class App:
     census: Census
     loop: Loop
     asgi: Application
+    key_use: KeyUse
 
     def start(self) -> None:
         """Raises EngineRefused where the engine cannot do its work here."""
@@ -80,6 +82,7 @@ class App:
         """End everything but the machines. What fails to end does not keep the rest."""
         with ExitStack() as ending:
             ending.callback(self.store.close)
+            ending.callback(self.key_use.write_down, self.store)
             ending.callback(self.samples.close)
             ending.callback(self.metadata.close)
             ending.callback(self.engine.close)
@@ -115,6 +118,7 @@ def build(
         census = Census(
             store=store, engine=engine, settings=settings.opennebula, zone=settings.cloud.zone
         )
+        key_use = KeyUse()
         loop = Loop(
             store=store,
             engine=engine,
@@ -126,6 +130,7 @@ def build(
             census=census,
             pictures=make_pictures(settings, engine, store, vault),
             samples=samples,
+            key_use=key_use,
         )
         door = Door(
             store=store,
@@ -134,6 +139,7 @@ def build(
             clock=utc_now,
             clock_window_s=settings.cloud.clock_window_s,
             public_host=urlsplit(settings.server.public_url).netloc,
+            key_use=key_use,
         )
         health = Health(engine.can, loop)
         asgi = Application(
@@ -146,7 +152,9 @@ def build(
             metrics=make_metrics(settings, store, samples),
         )
         undo.pop_all()
-    return App(settings, store, samples, vault, engine, metadata, cloud, census, loop, asgi)
+    return App(
+        settings, store, samples, vault, engine, metadata, cloud, census, loop, asgi, key_use
+    )
 
 
 def make_metrics(settings: Settings, store: Store, samples: Samples) -> MetricsPage | None:

@@ -136,6 +136,20 @@ def test_keys_are_made_listed_disabled_enabled_and_deleted(run: Operator) -> Non
     assert first not in run("key", "list", "helen")
 
 
+def test_when_a_key_was_last_used_is_listed(run: Operator) -> None:
+    first = run.json("account", "create", "helen")["access_key"]
+    second = run.json("key", "create", "helen")["access_key"]
+    store = open_store(run.state)
+    with store.writing() as tx:
+        tx.access_keys.used(first, NOW)
+    store.close()
+    listed = run.json("key", "list", "helen")["access_keys"]
+    used = {key["access_key"]: key["last_used_at"] for key in listed}
+    assert used == {first: "2026-11-23T16:00:00Z", second: None}
+    shown = {line.split()[0]: line.split()[-1] for line in run("key", "list", "helen").splitlines()}
+    assert (shown[first], shown[second]) == ("2026-11-23T16:00:00Z", "-")
+
+
 def test_the_pair_of_a_password_is_listed_as_such(run: Operator) -> None:
     made = run.json("account", "create", "helen", "--password", "pw")
     kinds = {k["access_key"]: k["kind"] for k in run.json("key", "list", "helen")["access_keys"]}

@@ -1,15 +1,18 @@
 """Accounts, keys and quotas as unmodified boto3 meets them."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from tests.support.cloud import Cloud, codes, session
+from tests.support.cloud import Cloud, codes, make_caller, serving, session, simulator
+from tests.support.eventually import eventually
 
 from econe.app import utc_now
 from econe.domain import account_book
+from econe.store import open_store
 
 
 def another_key(cloud: Cloud) -> Cloud:
@@ -160,3 +163,50 @@ def test_a_limit_holds_from_the_next_request_on(cloud: Cloud) -> None:
     assert refusal(ec2.run_instances, **many) == ("InstanceLimitExceeded", 400)
     limit(cloud, instances=3)
     ec2.run_instances(**many)
+
+
+def test_it_is_known_when_a_key_was_last_used(cloud: Cloud) -> None:
+    def used(key: Cloud) -> Any:
+        cloud.app.key_use.write_down(cloud.app.store)
+        with cloud.app.store.reading() as tx:
+            found = tx.access_keys.get(key.caller.access_key)
+        assert found is not None
+        return found.last_used_at
+
+    second = another_key(cloud)
+    before = utc_now()
+    cloud.client().describe_regions()
+    first_use = used(cloud)
+    assert before <= first_use <= utc_now()
+    assert used(second) is None
+    wrong = Cloud(cloud.app, cloud.url, replace(second.caller, secret="wrong"))
+    assert refusal(wrong.client().describe_regions) == ("AuthFailure", 401)
+    assert used(second) is None, "whoever cannot prove it does not use it"
+    second.client().describe_regions()
+    assert used(second) >= first_use
+
+
+@pytest.mark.parametrize("sweep_every_s", [0.2, 3600.0])
+def test_when_a_key_was_used_is_written_in_passing_and_at_the_end(
+    tmp_path: Path, sweep_every_s: float
+) -> None:
+    settings = simulator(tmp_path / "state")
+    settings = replace(settings, work=replace(settings.work, sweep_every_s=sweep_every_s))
+
+    def used() -> bool:
+        store = open_store(settings.state)
+        try:
+            with store.reading() as tx:
+                (key,) = tx.access_keys.of(cloud.caller.number)
+                return key.last_used_at is not None
+        finally:
+            store.close()
+
+    with serving(settings) as (app, url):
+        cloud = Cloud(app, url, make_caller(app))
+        cloud.client().describe_regions()
+        if sweep_every_s < 1:
+            eventually(used, within_s=10)
+        else:
+            assert not used()
+    assert used()

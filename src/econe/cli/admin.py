@@ -219,9 +219,12 @@ def _create_key(desk: Desk) -> Report:
 def _list_keys(desk: Desk) -> Report:
     with desk.store.reading() as tx:
         keys = account_book.list_keys(tx, desk.subject)
-    rows = [(k.access_key, _kind(k), _enabled(k), moment(k.created_at)) for k in keys]
+    rows = [
+        (k.access_key, _kind(k), _enabled(k), moment(k.created_at), _last_used(k) or "-")
+        for k in keys
+    ]
     return Report(
-        table(("ACCESS KEY", "KIND", "STATE", "CREATED"), rows),
+        table(("ACCESS KEY", "KIND", "STATE", "CREATED", "LAST USED"), rows),
         {"access_keys": [_key_facts(key) for key in keys]},
     )
 
@@ -251,7 +254,12 @@ def _key_facts(key: AccessKey) -> dict[str, Any]:
         "kind": _kind(key),
         "enabled": key.enabled,
         "created_at": moment(key.created_at),
+        "last_used_at": _last_used(key),
     }
+
+
+def _last_used(key: AccessKey) -> str | None:
+    return None if key.last_used_at is None else moment(key.last_used_at)
 
 
 # --- what an older econe left

@@ -70,7 +70,9 @@ COMMANDS
                           not touched.
      key create NAME      Make one more access key pair for the account, and
                           print it. The secret key is shown this once.
-     key list NAME        Print the account's access keys, without secrets.
+     key list NAME        Print the account's access keys, without secrets, and
+                          when each was last used (to five minutes; a server
+                          that is killed forgets the last one).
                           The KIND `password` is the pair that ONE_AUTH's
                           NAME:PASSWORD stands for.
      key disable ACCESS-KEY

@@ -86,6 +86,8 @@ class AccessKey:
     enabled: bool = True
     is_password: bool = False
     """Whether it is the guide's pair, which the user's password makes and changes."""
+    last_used_at: datetime | None = None
+    """To some minutes (key_use.py); written by AccessKeys.used() alone."""
 
 
 def root_arn(number: str) -> str:

@@ -113,6 +113,9 @@ class AccessKeys(Protocol):
 
     def add(self, key: AccessKey) -> None: ...
     def save(self, key: AccessKey) -> None: ...
+    def used(self, access_key: str, at: datetime) -> None:
+        """Nothing happens if it is not there, or was used later."""
+
     def remove(self, access_key: str) -> None: ...
 
 

@@ -36,6 +36,7 @@ from econe.domain.accounts import Account
 from econe.domain.cloud import Cloud
 from econe.domain.faults import Fault, Kind
 from econe.domain.images import Content
+from econe.domain.key_use import KeyUse
 from econe.domain.ports import Answered, Clock, Poke, Store, StoreBusy, Transaction
 from econe.front import faults, proof, repeats
 from econe.front.memory import Memory
@@ -66,6 +67,7 @@ class Door:
     service: model.Service = field(default_factory=model.load)
     handlers: Mapping[str, Handler] = field(default_factory=lambda: HANDLERS)
     memory: Memory = field(default_factory=Memory)
+    key_use: KeyUse = field(default_factory=KeyUse)
     keepers: dict[str, FragmentKeeper] = field(default_factory=dict)
     """By action: two actions may show one row in two ways under one key."""
 
@@ -153,12 +155,14 @@ def remind(exchange: Exchange) -> None:
     body = memory.answer(exchange.mark, exchange.wish, exchange.line.request_id)
     if body is not None and proof.holds(identity, exchange.claim):
         exchange.line.account = identity[1].name
+        exchange.door.key_use.note(exchange.claim.access_key, exchange.now)
         exchange.body = body
 
 
 def authenticate(exchange: Exchange) -> None:
     identity = proof.authenticate(exchange.tx, exchange.claim)
     exchange.door.memory.keep_identity(exchange.mark, identity)
+    exchange.door.key_use.note(exchange.claim.access_key, exchange.now)
     exchange.account = identity[1]
     exchange.line.account = exchange.account.name
 

@@ -12,6 +12,7 @@ from functools import partial
 
 from econe.domain.engine_ports import Engine
 from econe.domain.images import DiskFormat, Image, ImageState
+from econe.domain.key_use import KeyUse
 from econe.domain.ports import Store, Transaction, Vault
 from econe.domain.queries import Query
 from econe.settings import Work
@@ -38,7 +39,9 @@ class Janitor:
         vault: Vault,
         work: Work,
         terminated_listed_s: float,
+        key_use: KeyUse | None = None,
     ) -> None:
+        self._key_use = key_use
         self._store, self._engine, self._vault = store, engine, vault
         self._quiet_s = work.content_quiet_s
         self._listed = timedelta(seconds=terminated_listed_s)
@@ -49,6 +52,7 @@ class Janitor:
             partial(self._forget_terminated, now),
             partial(self._forget_tokens, now),
             partial(self._let_time_pass, now),
+            self._write_key_use,
             self._forget_images,
             partial(self._forget_content, now),
             self._remove_disks,
@@ -85,6 +89,10 @@ class Janitor:
             with self._store.writing() as tx:
                 for image in _due(tx, now):
                     tx.images.save(image)
+
+    def _write_key_use(self) -> None:
+        if self._key_use is not None:
+            self._key_use.write_down(self._store)
 
     def _forget_images(self) -> None:
         """A deregistered image keeps its row while an instance or a disk is made of it. Where the

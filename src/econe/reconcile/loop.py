@@ -20,6 +20,7 @@ from functools import partial
 
 from econe.domain.engine_ports import Engine, EngineBusy, EngineLost, Seen
 from econe.domain.instances import Instance, InstanceState
+from econe.domain.key_use import KeyUse
 from econe.domain.ports import Clock, Samples, Store, StoreBusy, Vault
 from econe.domain.sizes import Size
 from econe.reconcile.census import Census
@@ -57,6 +58,7 @@ class Loop:
         census: Census | None = None,
         samples: Samples | None = None,
         pictures: Pictures | None = None,
+        key_use: KeyUse | None = None,
     ) -> None:
         """`census`: for an engine that others use too; `pictures`: for one that keeps images."""
         self._store, self._engine, self._clock, self._work = store, engine, clock, work
@@ -68,6 +70,7 @@ class Loop:
             vault=vault,
             work=work,
             terminated_listed_s=terminated_listed_s,
+            key_use=key_use,
         )
         self._checkups = Checkups(store, engine, work)
         self._sampler: Sampler | None = None

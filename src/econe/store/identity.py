@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, insert, literal_column, select, update
+from sqlalchemy import bindparam, delete, insert, literal_column, or_, select, update
 
 from econe.domain.accounts import AccessKey, Account, Limits, MetadataDefaults
 from econe.domain.ports import Answered, Stale
@@ -103,7 +103,13 @@ class AccountRows:
 
 _K: Final = tables.access_keys.c
 _KEY: Final = select(
-    _K.access_key, _K.account, _K.sealed, _K.created_at, _K.enabled, _K.is_password
+    _K.access_key,
+    _K.account,
+    _K.sealed,
+    _K.created_at,
+    _K.enabled,
+    _K.is_password,
+    _K.last_used_at,
 )
 _KEY_BY_NAME: Final = Statement(_KEY.where(_K.access_key == bindparam("row_id")))
 _KEYS_OF: Final = Statement(
@@ -113,6 +119,13 @@ _PASSWORDS: Final = Statement(_KEY.where(_K.is_password == literal_column("1")))
 _ADD_KEY: Final = Statement(insert(tables.access_keys), [column.name for column in _K])
 _SAVE_KEY: Final = Statement(
     update(tables.access_keys).where(_K.access_key == bindparam("row_id")), ["sealed", "enabled"]
+)
+_KEY_USED: Final = Statement(
+    update(tables.access_keys).where(
+        _K.access_key == bindparam("row_id"),
+        or_(_K.last_used_at.is_(None), _K.last_used_at < bindparam("moment")),
+    ),
+    ["last_used_at"],
 )
 _REMOVE_KEY: Final = Statement(
     delete(tables.access_keys).where(_K.access_key == bindparam("row_id"))
@@ -143,6 +156,7 @@ class AccessKeyRows:
             "created_at": write_moment(key.created_at),
             "enabled": int(key.enabled),
             "is_password": int(key.is_password),
+            "last_used_at": None if key.last_used_at is None else write_moment(key.last_used_at),
         }
         self._session.run(_ADD_KEY, given)
 
@@ -155,11 +169,16 @@ class AccessKeyRows:
         if self._session.run(_SAVE_KEY, given).rowcount != 1:
             raise Stale(f"access key {key.access_key} is gone")
 
+    def used(self, access_key: str, at: datetime) -> None:
+        moment = write_moment(at)
+        given = {"row_id": access_key, "moment": moment, "last_used_at": moment}
+        self._session.run(_KEY_USED, given)
+
     def remove(self, access_key: str) -> None:
         self._session.run(_REMOVE_KEY, {"row_id": access_key})
 
-    def _key(self, row: tuple[str, str, bytes, str, int, int]) -> AccessKey:
-        access_key, account, sealed, created_at, enabled, is_password = row
+    def _key(self, row: tuple[str, str, bytes, str, int, int, str | None]) -> AccessKey:
+        access_key, account, sealed, created_at, enabled, is_password, last_used_at = row
         return AccessKey(
             access_key=access_key,
             account=account,
@@ -167,6 +186,7 @@ class AccessKeyRows:
             created_at=read_moment(created_at),
             enabled=bool(enabled),
             is_password=bool(is_password),
+            last_used_at=None if last_used_at is None else read_moment(last_used_at),
         )
 
 

@@ -385,6 +385,8 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         """ALTER TABLE images ADD COLUMN imds_v2 INTEGER NOT NULL DEFAULT 0
             CHECK (imds_v2 IN (0, 1))""",
     ),
+    # 12: when keys were used
+    ("ALTER TABLE access_keys ADD COLUMN last_used_at TEXT",),
 )
 
 VERSION: Final = len(STEPS)

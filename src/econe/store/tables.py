@@ -54,6 +54,7 @@ access_keys = Table(
     _text("created_at"),
     _number("enabled"),
     _number("is_password"),
+    _text("last_used_at", null=True),
 )
 
 images = Table(
