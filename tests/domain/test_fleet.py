@@ -62,7 +62,7 @@ def test_a_start_is_a_new_launch_in_its_time(helen):
     assert names(helen("StartInstances", InstanceIds=[id_])) == [(id_, "stopped", "pending")]
     row = helen.row(id_)
     assert row.launched_at == helen.now
-    assert (row.state_reason.code, row.transition_reason) == ("", "")
+    assert (row.state_reason.code, row.transition_reason) == ("pending", "")
     assert row.generation == 3
     assert row.private_ip == "172.31.0.4"
 

@@ -5,10 +5,11 @@ import pytest
 from econe.domain import happenings
 from econe.domain.engine_ports import Phase, Seen
 from econe.domain.instances import Firmware, InstanceState, Intent
+from econe.domain.reasons import reason_of, server_reason
 from econe.domain.volumes import VolumeState
 
 UP = Seen(Phase.RUNNING, "ref")
-NO = happenings.server_reason("no")
+NO = server_reason("no")
 
 ALL_REPORTS = {
     "started": lambda tx, row, now: happenings.started(tx, row.id, row.generation - 1, now, UP),
@@ -103,7 +104,7 @@ def test_a_stop_that_was_asked_for_keeps_the_users_reason(helen):
 def test_a_launch_that_fails_ends_in_termination_and_says_why(helen):
     (id_,) = helen.launch()
     with helen.store.writing() as tx:
-        happenings.failed(tx, id_, 1, helen.now, happenings.server_reason("QEMU says no"))
+        happenings.failed(tx, id_, 1, helen.now, server_reason("QEMU says no"))
     row = helen.row(id_)
     assert row.intent is Intent.TERMINATE
     assert row.generation == 2
@@ -113,7 +114,7 @@ def test_a_launch_that_fails_ends_in_termination_and_says_why(helen):
 def test_without_a_sentence_it_says_what_ec2_says(helen):
     (id_,) = helen.launch()
     with helen.store.writing() as tx:
-        row = happenings.failed(tx, id_, 1, helen.now, happenings.reason_of("", ""))
+        row = happenings.failed(tx, id_, 1, helen.now, reason_of("", ""))
     assert row.state_reason.message == "Server.InternalError: Internal error on launch"
 
 

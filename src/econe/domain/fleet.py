@@ -7,8 +7,7 @@ plane's backoff: the user's new wish is tried at once.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Final
+from datetime import datetime
 
 from econe.domain import launch as rules
 from econe.domain.accounts import Limits
@@ -25,18 +24,9 @@ from econe.domain.launch import LaunchOrder, NetworkOrder
 from econe.domain.launch_rows import Plan, write_rows
 from econe.domain.limits import check_room_to_start, room_for_instances
 from econe.domain.ports import Transaction
-from econe.domain.reasons import Reason
+from econe.domain.reasons import BY_HIBERNATION, BY_USER, PENDING, Reason, by_user
 from econe.domain.sizes import Size, sizes_of
 from econe.domain.topology import choose_options
-
-BY_USER: Final = Reason(
-    "Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown"
-)
-
-
-BY_HIBERNATION: Final = Reason(
-    "Client.UserInitiatedHibernate", "Client.UserInitiatedHibernate: User initiated hibernate"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +121,7 @@ class Fleet:
                 return row
             size = Size(row.instance_type, max(row.vcpus, 1), max(row.memory_mib, 1))
             starting.append(size)
-            return _renewed(
-                after, now, launched_at=now, transition_reason="", state_reason=Reason()
-            )
+            return _renewed(after, now, launched_at=now, transition_reason="", state_reason=PENDING)
 
         def check() -> None:
             if starting:
@@ -175,14 +163,10 @@ class Fleet:
             hurried = after.state is InstanceState.STOPPING and forced and not row.forced
             if after.state is row.state and not hurried:
                 return row
-            return _renewed(
-                after,
-                now,
-                forced=forced,
-                hibernating=hibernate,
-                state_reason=BY_HIBERNATION if hibernate else BY_USER,
-                transition_reason=_by_user(now),
-            )
+            told = _told(BY_HIBERNATION if hibernate else BY_USER, now)
+            if hurried:  # it was told when it was asked for first
+                told = {"state_reason": BY_USER} if row.hibernating else {}
+            return _renewed(after, now, forced=forced, hibernating=hibernate, **told)
 
         return _apply(tx, account, asked, wish)
 
@@ -220,13 +204,8 @@ class Fleet:
             hurried = under_way and (forced or at_last) and not row.forced
             if after.state is row.state and not hurried:
                 return row
-            return _renewed(
-                after,
-                now,
-                forced=forced or hurried,
-                state_reason=BY_USER,
-                transition_reason=_by_user(now),
-            )
+            told = {} if hurried else _told(BY_USER, now)
+            return _renewed(after, now, forced=forced or hurried, **told)
 
         return _apply(tx, account, asked, wish)
 
@@ -283,6 +262,10 @@ def _protected(row: Instance, what: str, attribute: str) -> Forbidden:
     )
 
 
+def _told(reason: Reason, now: datetime) -> dict[str, object]:
+    return {"state_reason": reason, "transition_reason": by_user(now)}
+
+
 def _renewed(row: Instance, now: datetime, **changes: object) -> Instance:
     fields: dict[str, object] = {
         "generation": row.generation + 1,
@@ -295,7 +278,3 @@ def _renewed(row: Instance, now: datetime, **changes: object) -> Instance:
         "reboots_done": row.reboots_asked,
     }
     return replace(row, **(fields | changes))  # type: ignore[arg-type]
-
-
-def _by_user(now: datetime) -> str:
-    return f"User initiated ({now.astimezone(UTC):%Y-%m-%d %H:%M:%S} GMT)"

@@ -23,40 +23,15 @@ from econe.domain.instances import (
     advance,
 )
 from econe.domain.ports import Transaction
-from econe.domain.reasons import Reason
+from econe.domain.reasons import (
+    BY_GUEST,
+    BY_OTHERS,
+    DIED,
+    UNSAVED,
+    USER_INITIATED,
+    Reason,
+)
 from econe.domain.volumes import Volume, VolumeState
-
-# The texts are EC2's own (API reference, StateReason), so that scripts which compare them work.
-BY_GUEST: Final = Reason(
-    "Client.InstanceInitiatedShutdown",
-    "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
-)
-LAUNCH_FAILED: Final = Reason(
-    "Server.InternalError", "Server.InternalError: Internal error on launch"
-)
-SHUT_DOWN: Final = Reason(
-    "Client.UserInitiatedShutdown",
-    "Client.UserInitiatedShutdown: User initiated hibernate, but the memory could not be saved",
-)
-DIED: Final = Reason("Server.InternalError", "Server.InternalError: The machine ended unasked")
-
-
-BY_OTHERS: Final = Reason(
-    "Client.UserInitiatedShutdown",
-    "Client.UserInitiatedShutdown: Shut down by other means than this API",
-)
-
-
-def server_reason(said: str) -> Reason:
-    return Reason(LAUNCH_FAILED.code, f"{LAUNCH_FAILED.code}: {said}")
-
-
-def reason_of(code: str, said: str) -> Reason:
-    """Of an engine's refusal (EngineRefused): whose fault it is shows before EC2's code."""
-    if not code:
-        return server_reason(said) if said else LAUNCH_FAILED
-    side = "Server" if code.startswith(("Insufficient", "Internal")) else "Client"
-    return Reason(f"{side}.{code}", f"{side}.{code}: {said}")
 
 
 def started(
@@ -120,7 +95,7 @@ def halted(
         changes.update(state_reason=DIED, transition_reason=DIED.code)
     elif unasked:
         reason = BY_GUEST if by_guest else BY_OTHERS
-        changes.update(state_reason=reason, transition_reason="")
+        changes.update(state_reason=reason, transition_reason=USER_INITIATED)
     row = advance(row, Event.HALTED, **changes)
     if unasked and by_guest and not died and row.shutdown_behavior == "terminate":
         row = advance(row, Event.TERMINATE, generation=row.generation + 1, asked_at=now)
@@ -197,7 +172,8 @@ def gone(
         return None
     changes = _calm(row) | {"terminated_at": now, "engine_ref": "", "reach": ""}
     if not ending:
-        changes |= {"state_reason": BY_OTHERS, "transition_reason": "", "asked_at": now}
+        told = {"state_reason": BY_OTHERS, "transition_reason": USER_INITIATED}
+        changes |= {**told, "asked_at": now}
     tx.instances.save(advance(row, Event.GONE, **changes))
     for volume in row.volumes:
         if volume.delete_on_termination:
@@ -238,7 +214,7 @@ def unsaved(
     row = tx.instances.get(instance_id)
     if row is None or row.generation != generation or not row.hibernating:
         return None
-    changes = {"hibernating": False, "state_reason": SHUT_DOWN, "asked_at": now}
+    changes = {"hibernating": False, "state_reason": UNSAVED, "asked_at": now}
     return tx.instances.save(replace(row, **changes, problem=problem))  # type: ignore[arg-type]
 
 

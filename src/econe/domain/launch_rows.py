@@ -19,6 +19,7 @@ from econe.domain.launch import NO_METADATA, DiskOrder, LaunchOrder
 from econe.domain.networks import NetworkInterface
 from econe.domain.ports import Transaction
 from econe.domain.queries import Criterion, Query
+from econe.domain.reasons import PENDING
 from econe.domain.sizes import Size
 from econe.domain.topology import CpuOptions
 from econe.domain.volumes import Volume, VolumeState
@@ -177,6 +178,7 @@ def _instance(
         subnet_id=plan.network.subnet.id,
         zone=plan.zone,
         launched_at=plan.now,
+        state_reason=PENDING,
         key_name=key.name if key else None,
         public_key=key.public_key if key else None,
         user_data=plan.user_data,

@@ -9,13 +9,12 @@ from econe.domain.addresses import match_interfaces, network_of_nic, tellable
 from econe.domain.default_network import find_default_network
 from econe.domain.engine_networks import AccountNetwork
 from econe.domain.engine_ports import Capabilities, Phase, Stranger
-from econe.domain.happenings import server_reason
 from econe.domain.images import Image
 from econe.domain.instances import Firmware, Instance, InstanceState, MetadataOptions
 from econe.domain.launch import NO_METADATA
 from econe.domain.ports import Transaction
 from econe.domain.queries import Query
-from econe.domain.reasons import Reason
+from econe.domain.reasons import PENDING, Reason, server_reason
 from econe.domain.tagging import usable_tags
 from econe.domain.volumes import Volume, VolumeState
 
@@ -89,7 +88,9 @@ def _instance(tx: Transaction, stranger: Stranger, image: Image | None, place: P
     seen = stranger.seen
     failed = seen.phase in (Phase.FAILED, Phase.DIED)
     told = seen.reason if seen.reason.code else server_reason("The machine failed.")
-    reason = told if failed else Reason()
+    state = STATE_OF[seen.phase]
+    usual = PENDING if state is InstanceState.PENDING else Reason()
+    reason = told if failed else usual
     return Instance(
         id="",
         account=stranger.account,
@@ -102,9 +103,9 @@ def _instance(tx: Transaction, stranger: Stranger, image: Image | None, place: P
         subnet_id=network.subnet.id if network else "",
         zone=place.zone,
         launched_at=stranger.launched_at,
-        state=STATE_OF[seen.phase],
+        state=state,
         state_reason=reason,
-        transition_reason=reason.code,
+        transition_reason=reason.code if failed else "",
         key_name=stranger.key_name or None,
         metadata_options=MetadataOptions() if place.can.metadata else NO_METADATA,
         root_device=ROOT_DEVICE,

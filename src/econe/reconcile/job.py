@@ -25,7 +25,7 @@ from econe.domain.engine_ports import (
 from econe.domain.faults import Fault
 from econe.domain.instances import Instance, Intent
 from econe.domain.ports import Clock, Store, StoreBusy, Transaction
-from econe.domain.reasons import Reason
+from econe.domain.reasons import Reason, reason_of, server_reason
 from econe.domain.sizes import Size
 from econe.reconcile import shared_plan
 from econe.reconcile.memory import Memories
@@ -316,7 +316,7 @@ class _Job:
         """What the engine tells, else what is plain."""
         if self._seen is not None and self._seen.reason.code:
             return self._seen.reason
-        return happenings.server_reason("The machine ended right after it was started.")
+        return server_reason("The machine ended right after it was started.")
 
     def _log_report(
         self, move: Move, row: Instance, after: Instance | None, why: str | None = None
@@ -337,7 +337,7 @@ class _Job:
 
     def _fail(self, row: Instance, refused: EngineRefused) -> None:
         with self._store.writing() as tx:
-            reason = happenings.reason_of(refused.code, refused.said)
+            reason = reason_of(refused.code, refused.said)
             after = happenings.failed(tx, row.id, row.generation, self._clock(), reason)
         self._log_report(Move.SAY_FAILED, row, after, f"{refused.said} {refused.hidden}".strip())
 

@@ -27,10 +27,10 @@ from econe.domain.engine_ports import (
     ImageSpec,
     SeenImage,
 )
-from econe.domain.happenings import reason_of
 from econe.domain.images import Image, ImageState
 from econe.domain.ports import Store, StoreBusy, Transaction, Vault
 from econe.domain.queries import Key, Query
+from econe.domain.reasons import reason_of
 from econe.reconcile.plan import retry_after_s
 from econe.settings import Work
 
