@@ -23,9 +23,6 @@ def test_the_page_is_not_stale(name: str) -> None:
     assert (ROOT / "docs" / name).read_text("utf-8") == make_docs.PAGES[name]()
 
 
-SCALARS = {"boolean": True, "integer": 1, "long": 1, "double": 1.0, "blob": b"x", "string": "x"}
-
-
 def _put(shape: Any, path: list[str]) -> Any:
     """A request that says nothing but this member."""
     if shape.type_name == "list":
@@ -33,7 +30,7 @@ def _put(shape: Any, path: list[str]) -> Any:
     if shape.type_name == "structure":
         name = path[0] if path else next(iter(shape.members))
         return {name: _put(shape.members[name], path[1:])}
-    return SCALARS[shape.type_name]
+    return "any scalar"
 
 
 @pytest.mark.parametrize("name", sorted(make_docs.HANDLERS))
