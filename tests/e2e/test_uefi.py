@@ -13,6 +13,7 @@ from tests.support.eventually import eventually
 from tests.support.uefi_data import unpack
 
 from econe.domain.uefi import UefiVariable
+from econe.domain.uefi_data import uefi_data
 from econe.engines.qemu import firmware
 from econe.settings import Qemu
 
@@ -97,6 +98,22 @@ def test_nothing_of_it_is_left(server: Server, helen: Account, guest: Guest):
     assert leavings.qemus(server.state) == []
     with pytest.raises(ClientError, match="IncorrectInstanceState"):
         helen.ec2.get_instance_uefi_data(InstanceId=guest.id)
+
+
+def test_a_machine_begins_with_the_variables_of_its_image(
+    helen: Account, tiny_uefi_image: Path, key: Path
+):
+    image = helen.image(tiny_uefi_image)
+    helen.ec2.register_image(
+        ImageLocation=image, Name="seeded", BootMode="uefi", UefiData=uefi_data([WRITTEN])
+    )
+    id_ = helen.launch(image, KeyName="mykey")
+    helen.until(id_, "running")
+    guest = helen.guest(id_, key).until_there()
+    assert guest.read(f"cat {FILE}") == b"\7\0\0\0kept"
+    assert WRITTEN in variables(helen, guest)
+    helen.ec2.terminate_instances(InstanceIds=[id_])
+    helen.until(id_, "terminated")
 
 
 def test_an_image_that_says_nothing_boots_by_bios(

@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.support.effect_world import ABSENT, HELEN, PARIS
+from tests.support.uefi_data import BOOT_ORDER
+
+from econe.domain.uefi_data import uefi_data
 
 Given = Mapping[str, Any]
 
@@ -320,6 +323,7 @@ PAIRS: dict[str, dict[str, Pair]] = {
         "ImdsSupport": Pair("v2.0"),
         "Name": Pair("another name"),
         "RootDeviceName": Pair("/dev/xvda"),
+        "UefiData": Pair(uefi_data([BOOT_ORDER]), ABSENT, {"BootMode": "uefi"}),
         **_tagged("image"),
     },
     "ResetImageAttribute": {"ImageId": Pair("@image", "@shared")},

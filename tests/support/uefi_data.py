@@ -8,8 +8,8 @@ from uuid import UUID
 
 from tests.support.desk import Desk
 
-from econe.actions.uefi_data import crc32c
 from econe.domain.uefi import AUTHENTICATED, UefiVariable
+from econe.domain.uefi_data import crc32c
 
 GLOBAL = UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
 BOOT_ORDER = UefiVariable("BootOrder", GLOBAL, 0x7, b"\x01\0\0\0")
@@ -30,8 +30,8 @@ class Firmware:
 
 def with_firmware(desk: Desk, firmware: Firmware) -> Desk:
     """Over an engine whose machines may boot by UEFI."""
-    cloud = replace(desk.cloud, firmware=firmware, can=replace(desk.cloud.can, uefi=True))
-    return replace(desk, cloud=cloud)
+    can = replace(desk.cloud.can, uefi=True, uefi_data=True)
+    return replace(desk, cloud=replace(desk.cloud, firmware=firmware, can=can))
 
 
 def started(desk: Desk, mode: str = "uefi") -> str:

@@ -4,12 +4,12 @@ from typing import Any, Final
 
 from econe.actions.context import Context
 from econe.actions.registry import action
-from econe.actions.uefi_data import uefi_data
 from econe.domain.cloud import Cloud
 from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.domain.faults import Noun, Unavailable, Unsupported, WrongState
 from econe.domain.fleet import find_instances
 from econe.domain.instances import Firmware, InstanceState
+from econe.domain.uefi_data import uefi_data
 
 LASTING: Final = frozenset({InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED})
 """States in which an instance certainly has its variables: they last over a stop."""

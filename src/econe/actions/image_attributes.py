@@ -35,7 +35,7 @@ READERS: Final[Mapping[str, tuple[str, Callable[[Image], Any]]]] = {
     "ramdisk": ("RamdiskId", lambda _: {}),
     "sriovNetSupport": ("SriovNetSupport", lambda _: {}),
     "tpmSupport": ("TpmSupport", lambda _: {}),
-    "uefiData": ("UefiData", lambda _: {}),
+    "uefiData": ("UefiData", lambda row: {"Value": row.uefi_data} if row.uefi_data else {}),
 }
 """Attribute -> the member that tells it. When an image was launched last, nobody notes."""
 

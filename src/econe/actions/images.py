@@ -13,6 +13,7 @@ from econe.actions.only import So
 from econe.actions.pages import read_page
 from econe.actions.registry import action
 from econe.actions.tagspecs import read_specifications
+from econe.actions.uefi_seeds import read_seeds
 from econe.domain.faults import Broken, Malformed, Missing, Noun
 from econe.domain.gallery import ROOT_DEVICES, Registration
 from econe.domain.images import BootMode, Image, ImageState, Placing
@@ -124,7 +125,8 @@ def upload_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
 @action(
     "RegisterImage",
     writes=True,
-    takes="ImageLocation Name Description Architecture BootMode ImdsSupport TagSpecifications",
+    takes="ImageLocation Name Description Architecture BootMode ImdsSupport UefiData "
+    "TagSpecifications",
     only=REGISTERED_AS,
 )
 def register_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
@@ -142,6 +144,7 @@ def register_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
             root_device=asked.get("RootDeviceName"),
             boot_mode=BootMode(asked["BootMode"]) if "BootMode" in asked else None,
             imds_v2="ImdsSupport" in asked,
+            uefi_data=read_seeds(asked["UefiData"]) if "UefiData" in asked else None,
             tags=tags.get("image"),
         ),
     )

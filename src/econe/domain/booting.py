@@ -8,7 +8,7 @@ boots by BIOS, as Amazon's types of Intel and AMD do.
 from typing import Final
 
 from econe.domain.engine_ports import Capabilities
-from econe.domain.faults import Invalid, Noun, Unsupported
+from econe.domain.faults import Conflict, Invalid, Noun, Unsupported
 from econe.domain.images import BootMode, Image
 from econe.domain.instances import Firmware
 
@@ -55,8 +55,20 @@ def check_architecture(architecture: str | None, can: Capabilities) -> None:
 
 
 def check_mode(image: Image, can: Capabilities) -> None:
-    """Of an image that is to be registered: one that could never boot is not. Raises
-    Unsupported."""
+    """Of an image that is to be registered: one that could never boot is not. Raises Unsupported,
+    and Conflict for variables that no machine would have."""
+    if image.uefi_data and not can.uefi_data:
+        raise Unsupported(
+            Noun.PARAMETER,
+            "UefiData",
+            "Machines of this cloud cannot be given UEFI variables; UefiData must be empty.",
+        )
+    if image.uefi_data and image.boot_mode in (None, BootMode.BIOS):
+        raise Conflict(
+            Noun.PARAMETER,
+            "UefiData",
+            "UefiData is for images with the boot mode uefi or uefi-preferred.",
+        )
     if image.boot_mode is not BootMode.UEFI:
         return
     if not can.uefi:

@@ -123,6 +123,8 @@ class Capabilities:
     uefi: bool = False
     """Machines may boot by UEFI (MachineSpec.uefi). Its variables can be read where Engine.firmware
     is there."""
+    uefi_data: bool = False
+    """They may begin with variables of their image's (MachineSpec.uefi_data)."""
     architectures: tuple[str, ...] = ("x86_64",)
     """Of images that can be run, in EC2's words; every type has all of them."""
     meters: bool = False
@@ -198,6 +200,8 @@ class MachineSpec:
     """The engine's own template for the type (Size.engine_ref); empty: vcpus and memory say all."""
     uefi: bool = False
     """It boots by UEFI firmware, whose variables live as long as the machine. Else by BIOS."""
+    uefi_data: str = ""
+    """The variables that it begins with besides the firmware's own (uefi_data.py)."""
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
     threads_per_core: int = 1
     """Of the vCPUs; where Capabilities.topology."""

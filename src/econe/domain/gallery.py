@@ -54,6 +54,7 @@ class Registration:
     root_device: str | None = None
     boot_mode: BootMode | None = None
     imds_v2: bool = False
+    uefi_data: str | None = None
     tags: Mapping[str, str] | None = None
 
 
@@ -131,6 +132,8 @@ class Gallery:
         if asked.imds_v2:
             check_metadata(self.can)
             changes["imds_v2"] = True
+        if asked.uefi_data is not None:
+            changes["uefi_data"] = asked.uefi_data
         after = replace(image, **changes)  # type: ignore[arg-type]
         check_mode(after, self.can)
         if after != image:

@@ -90,6 +90,8 @@ class Image:
     """Its software asks the metadata service with tokens (EC2's ImdsSupport v2.0), so its instances
     require them unless somebody said otherwise. Never taken back."""
     """None: its owner did not say."""
+    uefi_data: str = ""
+    """UEFI variables that its machines begin with (uefi_data.py)."""
     state_reason: Reason = Reason()
     engine_ref: str = ""
     """The engine's own name for it, where the engine keeps images itself."""

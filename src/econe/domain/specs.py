@@ -36,6 +36,7 @@ def machine_spec(tx: Transaction, instance: Instance, sizes: Mapping[str, Size])
         image_ref=image.engine_ref if image else "",
         template_ref=size.engine_ref,
         uefi=instance.firmware is Firmware.UEFI,
+        uefi_data=image.uefi_data if image and instance.firmware is Firmware.UEFI else "",
         tags=instance.tags,
     )
 

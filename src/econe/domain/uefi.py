@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+NON_VOLATILE: Final = 0x01
+"""EFI_VARIABLE_NON_VOLATILE: it outlasts a reset."""
 AUTHENTICATED: Final = 0x20
 """EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS: only who has its key may change it."""
 
@@ -17,7 +19,7 @@ class UefiVariable:
     vendor: UUID
     """Whose name it is."""
     attributes: int
-    """32 bits; AUTHENTICATED is one of them."""
+    """32 bits; the two above are among them."""
     data: bytes
     timestamp: bytes = b""
     """The 16 bytes of an EFI_TIME: of the last authenticated change. Empty for none."""

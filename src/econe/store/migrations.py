@@ -387,6 +387,8 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     # 12: when keys were used
     ("ALTER TABLE access_keys ADD COLUMN last_used_at TEXT",),
+    # 13: UEFI variables of images
+    ("ALTER TABLE images ADD COLUMN uefi_data TEXT NOT NULL DEFAULT ''",),
 )
 
 VERSION: Final = len(STEPS)

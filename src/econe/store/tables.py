@@ -75,6 +75,7 @@ images = Table(
     _text("root_device"),
     _text("boot_mode", null=True),
     _number("imds_v2"),
+    _text("uefi_data"),
     _text("state_reason_code"),
     _text("state_reason_message"),
     _text("engine_ref"),

@@ -13,8 +13,10 @@ import pytest
 from tests.contract.engines import QemuStand
 from tests.engines.qemu.test_varstore import entry, flash
 from tests.support.eventually import eventually
+from tests.support.uefi_data import BOOT_ORDER, PK
 
 from econe.domain.engine_ports import Engine, EngineBusy, EngineRefused, MachineSpec, Phase
+from econe.domain.uefi_data import uefi_data
 from econe.engines.qemu.check import report
 from econe.engines.qemu.firmware import QemuFirmware, Uefi, find
 from econe.engines.qemu.place import Place, place_of
@@ -136,6 +138,23 @@ def test_a_machine_gets_variables_of_its_own_once(firmware: QemuFirmware, place:
     place.nvram.write_bytes(flash(entry("mine")))
     firmware.ensure(place)
     assert [each.name for each in firmware.variables("i-00000001")] == ["mine"]
+
+
+def test_a_machine_may_begin_with_its_images_variables(firmware: QemuFirmware, place: Place):
+    seeds = uefi_data([BOOT_ORDER, PK])
+    firmware.ensure(place, seeds)
+    assert firmware.variables("i-00000001") == (BOOT_ORDER, PK)
+    firmware.ensure(place)
+    assert firmware.variables("i-00000001") == (BOOT_ORDER, PK)
+
+
+@pytest.mark.parametrize("seeds", ["nonsense", uefi_data([replace(BOOT_ORDER, data=bytes(5000))])])
+def test_variables_that_cannot_be_given_make_no_machine(
+    firmware: QemuFirmware, place: Place, seeds: str
+):
+    with pytest.raises(EngineRefused, match="cannot be given"):
+        firmware.ensure(place, seeds)
+    assert list(place.path.iterdir()) == []
 
 
 def test_open_files_are_the_shared_code_and_the_machines_own(

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from econe.domain.uefi import UefiVariable
-from econe.engines.qemu.varstore import LARGEST_BYTES, DamagedError, read_variables
+from econe.engines.qemu.varstore import LARGEST_BYTES, DamagedError, read_variables, with_variables
 
 GLOBAL = UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
 OTHER = UUID("59324945-ec44-4c0d-b1cd-9db139df070c")
@@ -102,6 +102,35 @@ def test_signers_are_those_that_the_firmware_has_noted():
         ("db", stamp, digest),
         ("dbx", b"", b""),
     ]
+
+
+SIGNED = UefiVariable("db", GLOBAL, 0x27, b"keys", bytes(range(1, 17)), bytes(range(32)))
+PLAIN = UefiVariable("Ünïcode 😀", OTHER, 3, b"odd")
+
+
+def test_variables_are_written_as_they_are_read():
+    content = with_variables(flash(), [PLAIN, SIGNED])
+    assert len(content) == len(flash())
+    assert read_variables(content) == (PLAIN, SIGNED)
+    assert content[-8:] == b"\xff" * 8
+
+
+def test_they_replace_those_of_the_template_and_leave_the_others():
+    template = flash(entry("a", b"1"), entry("b", b"old", state=REPLACED), entry("c", b"3"))
+    found = read_variables(with_variables(template, [UefiVariable("b", GLOBAL, 7, b"new")]))
+    assert [(each.name, each.data) for each in found] == [("a", b"1"), ("b", b"new"), ("c", b"3")]
+
+
+def test_what_the_template_knew_of_signers_is_kept():
+    template = with_variables(flash(), [SIGNED])
+    assert read_variables(with_variables(template, [PLAIN])) == (SIGNED, PLAIN)
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="do not fit"):
+        with_variables(flash(room=64), [PLAIN, SIGNED])
+    with pytest.raises(DamagedError):
+        with_variables(bytes(100), [PLAIN])
 
 
 @pytest.mark.parametrize("noted", [b"", b"\xff" * 3, b"\xff" * 200, bytes(31), bytes(64)])

@@ -58,6 +58,7 @@ class QemuEngine:
             topology=True,
             hibernation=True,
             uefi=self._firmware.uefi is not None,
+            uefi_data=self._firmware.uefi is not None,
             architectures=ARCHITECTURES,
             meters=True,
             routing_guests=self._networks.mode == "vpc",

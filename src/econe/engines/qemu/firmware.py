@@ -8,7 +8,6 @@ machine gets a copy of the template, `nvram` in its directory, which lasts as lo
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,10 +17,16 @@ from typing import Any, Final
 
 from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.domain.uefi import UefiVariable
+from econe.domain.uefi_data import DictionaryMissingError, UnreadableError, variables_of
 from econe.durable import sync_directory
 from econe.engines.qemu.command import Flash
 from econe.engines.qemu.place import Place, busy_if_the_system_fails, place_of
-from econe.engines.qemu.varstore import LARGEST_BYTES, DamagedError, read_variables
+from econe.engines.qemu.varstore import (
+    LARGEST_BYTES,
+    DamagedError,
+    read_variables,
+    with_variables,
+)
 from econe.settings import Qemu
 
 DESCRIPTORS: Final = (Path("/etc/qemu/firmware"), Path("/usr/share/qemu/firmware"))
@@ -84,6 +89,18 @@ def _is_ours(target: Mapping[str, Any]) -> bool:
     )
 
 
+def _seeded(template: Path, seeds: str) -> bytes:
+    content = template.read_bytes()
+    if not seeds:
+        return content
+    try:
+        return with_variables(content, variables_of(seeds))
+    except (DamagedError, ValueError, UnreadableError, DictionaryMissingError) as error:
+        raise EngineRefused(
+            "The image's UEFI variables cannot be given to a machine.", f"{template}: {error}"
+        ) from error
+
+
 class QemuFirmware:
     """ports.Firmware, and what the machines need of it."""
 
@@ -99,15 +116,17 @@ class QemuFirmware:
         """Why there is none."""
         return self._found if isinstance(self._found, str) else ""
 
-    def ensure(self, place: Place) -> None:
-        """Give the machine its variables unless it has some. Raises EngineRefused."""
+    def ensure(self, place: Place, seeds: str = "") -> None:
+        """Give the machine its variables unless it has some: those of the template and of `seeds`
+        (MachineSpec.uefi_data). Raises EngineRefused."""
         if place.nvram.exists():
             return
-        uefi = self._wanted()
+        content = _seeded(self._wanted().template, seeds)
         part = place.nvram.with_name(place.nvram.name + ".part")
-        shutil.copyfile(uefi.template, part)
-        part.chmod(0o600)
-        with part.open("rb") as made:
+        part.unlink(missing_ok=True)
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as made:  # noqa: PTH123 - a descriptor, no path
+            made.write(content)
+            made.flush()
             os.fsync(made.fileno())
         part.rename(place.nvram)
         sync_directory(place.path)

@@ -285,7 +285,7 @@ class QemuMachines:
             for disk in spec.disks:
                 self._disks.ensure(disk)
             if spec.uefi:
-                self._firmware.ensure(place)
+                self._firmware.ensure(place, spec.uefi_data)
             record = Record(uuid=new_uuid(), nics=spec.nics)
         elif record.nics == spec.nics:
             return record

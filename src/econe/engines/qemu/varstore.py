@@ -18,7 +18,7 @@ where there is no variable, as the firmware does.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -48,6 +48,9 @@ _CERTIFICATES: Final = ("certdb", UUID("d9bee56e-75dc-49d9-b4d7-b534210f637a"))
 """The variable in which the firmware notes who signed which (EFI_CERT_DB_GUID): a length (u32),
 and of each AUTH_CERT_DB_DATA and the name and the digest (SecurityPkg, AuthServiceInternal.h)."""
 _CERTIFICATE: Final = struct.Struct("<16s4xII")
+_CERTIFICATE_SIZES: Final = struct.Struct("<III")
+_NOTED_ATTRIBUTES: Final = 0x27
+"""Of `certdb`: as the firmware makes it itself."""
 
 _Key = tuple[str, UUID]
 
@@ -70,6 +73,49 @@ def read_variables(content: bytes) -> tuple[UefiVariable, ...]:
     return tuple(
         replace(variable, signer=signers.get(key, b"")) for key, (_, variable) in found.items()
     )
+
+
+def with_variables(template: bytes, variables: Iterable[UefiVariable]) -> bytes:
+    """The template's store with these in it; they replace those of the same name and vendor.
+
+    Raises DamagedError for a template that is no store, and ValueError where they do not fit in.
+    """
+    start, end = _bounds(template)
+    told = {(each.name, each.vendor): each for each in (*read_variables(template), *variables)}
+    told.pop(_CERTIFICATES, None)
+    kept = b"".join(map(_written, (*_noted(told), *told.values())))
+    if len(kept) > end - start:
+        raise ValueError(f"{len(kept)} bytes of variables do not fit into {end - start}")
+    return template[:start] + kept.ljust(end - start, b"\xff") + template[end:]
+
+
+def _noted(told: Mapping[_Key, UefiVariable]) -> Iterator[UefiVariable]:
+    """What the firmware would have noted of their signers."""
+    nodes = b""
+    for (name, vendor), variable in told.items():
+        if variable.signer:
+            text = name.encode("utf-16-le")
+            size = 16 + _CERTIFICATE_SIZES.size + len(text) + len(variable.signer)
+            sizes = _CERTIFICATE_SIZES.pack(size, len(text) // 2, len(variable.signer))
+            nodes += vendor.bytes_le + sizes + text + variable.signer
+    if nodes:
+        data = (4 + len(nodes)).to_bytes(4, "little") + nodes
+        yield UefiVariable(*_CERTIFICATES, _NOTED_ATTRIBUTES, data)
+
+
+def _written(variable: UefiVariable) -> bytes:
+    name = (variable.name + "\0").encode("utf-16-le")
+    head = _HEAD.pack(
+        _MARK,
+        _ADDED,
+        variable.attributes,
+        variable.timestamp,
+        len(name),
+        len(variable.data),
+        variable.vendor.bytes_le,
+    )
+    made = head + name + variable.data
+    return made + b"\xff" * (-len(made) % 4)
 
 
 def _bounds(content: bytes) -> tuple[int, int]:

@@ -39,6 +39,7 @@ class Simulator:
         topology=True,
         hibernation=True,
         uefi=True,
+        uefi_data=True,
         architectures=("i386", "x86_64"),
         meters=True,
         routing_guests=True,

@@ -14,6 +14,7 @@ from econe.domain.health import Pulse
 from econe.domain.ports import Clock, Poke
 from econe.domain.samples import Reading
 from econe.domain.uefi import UefiVariable
+from econe.domain.uefi_data import variables_of
 from econe.engines.simulator.cluster import Cluster
 from econe.engines.simulator.script import Script
 
@@ -113,6 +114,8 @@ class World:
             if machine is None:
                 self.made += 1
                 machine = self.machines[spec.id] = Machine(spec, f"sim-{self.made}")
+                if spec.uefi_data:
+                    machine.variables = variables_of(spec.uefi_data)
             for disk in spec.disks:
                 self.disks.setdefault(disk.volume_id, disk)
             self.changed()
