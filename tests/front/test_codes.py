@@ -105,6 +105,8 @@ CASES: list[tuple[str, dict[str, str], str, str]] = [
     ("RunInstances", {**RUN, "TagSpecification.1.ResourceType": "instance",
      "TagSpecification.1.Tag.1.Key": "a", "TagSpecification.1.Tag.2.Key": "a"},
      "InvalidParameterValue", "Duplicate tag key 'a' specified."),
+    ("RunInstances", {**RUN, "TagSpecification.1.ResourceType": "instance"},
+     "InvalidParameterValue", "Tag specification must have at least one tag"),
     ("RunInstances", {**RUN, "MinCount": "2"}, "InvalidParameterValue", "maxCount"),
     ("RunInstances", {"ImageId": "{image}", "MinCount": "1"}, "MissingParameter",
      "The request must contain the parameter MaxCount"),

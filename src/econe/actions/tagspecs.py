@@ -32,7 +32,8 @@ def read_tags(given: Sequence[Mapping[str, Any]] | None) -> dict[str, str]:
 def read_specifications(
     asked: Mapping[str, Any], allowed: Iterable[str]
 ) -> dict[str, dict[str, str]]:
-    """Resource type -> tags. Raises Invalid for a type that the action does not create."""
+    """Resource type -> tags. Raises Invalid for a type that the action does not create, and Missing
+    for one without tags: EC2 keeps that in a launch template, and refuses a launch of it."""
     tags: dict[str, dict[str, str]] = {}
     for spec in asked.get("TagSpecifications") or ():
         kind = spec.get("ResourceType")
@@ -48,5 +49,7 @@ def read_specifications(
             raise Duplicate(
                 Noun.PARAMETER, kind, f"The resource type '{kind}' is given more than once."
             )
-        tags[kind] = read_tags(spec.get("Tags"))
+        if not spec.get("Tags"):
+            raise Missing(Noun.TAG, kind, "Tag specification must have at least one tag")
+        tags[kind] = read_tags(spec["Tags"])
     return tags

@@ -238,6 +238,7 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.LIMIT, _N.TAG): Words(
         "TagLimitExceeded", 400, "The maximum number of Tags for a resource has been reached."
     ),
+    (_K.MISSING, _N.TAG): Words(_VALUE, 400, "Tag specification must have at least one tag"),
     (_K.INVALID, _N.TAG): Words(_VALUE, 400, "The tag '{}' is not valid."),
     (_K.DUPLICATE, _N.TAG): Words(_VALUE, 400, "Duplicate tag key '{}' specified."),
     (_K.LIMIT, _N.RESOURCE): Words(
