@@ -16,6 +16,7 @@ from tests.support.memory_vault import MemoryVault
 from econe.app import App, build, utc_now
 from econe.front.messages import Answer, Incoming
 from econe.front.pipeline import Door, Pipeline
+from econe.settings import Cloud
 from econe.wire.signing import presign_v4, sign_v2, sign_v4
 
 URL = "http://127.0.0.1:4567/"
@@ -102,7 +103,10 @@ class Desk:
 
 @pytest.fixture(scope="session")
 def _app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    app = build(simulator(tmp_path_factory.mktemp("front") / "state"), vault=MemoryVault())
+    # Nearly every test has an account of its own, and each of those a network.
+    plenty = Cloud(default_vpc_cidrs=("10.0.0.0/8", "11.0.0.0/8", "12.0.0.0/8"))
+    state = tmp_path_factory.mktemp("front") / "state"
+    app = build(simulator(state, cloud=plenty), vault=MemoryVault())
     try:
         yield app
     finally:

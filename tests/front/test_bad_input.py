@@ -97,6 +97,10 @@ def base(action: str, good: dict[str, str], ids: dict[str, str]) -> dict[str, st
 
 @pytest.fixture
 def ids(desk: Desk) -> dict[str, str]:
+    return own_ids(desk)
+
+
+def own_ids(desk: Desk) -> dict[str, str]:
     """One of everything, of the caller's own: by the last word of the parameter's name."""
     cloud = Cloud(desk.app, "", desk.caller)
     image_id = cloud.image()

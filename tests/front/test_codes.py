@@ -9,9 +9,10 @@ import base64
 import pytest
 from tests.front.conftest import Desk
 from tests.support.cloud import Cloud
+from tests.support.memory_vault import MemoryVault
 
 from econe.actions.keymaker import OpenSshKeys
-from econe.app import utc_now
+from econe.app import App, utc_now
 from econe.domain import happenings
 from econe.domain.engine_ports import Phase, Seen
 from econe.front.faults import BY_NOUN
@@ -20,7 +21,13 @@ KEY = base64.b64encode(OpenSshKeys().make("ed25519").public_key.encode()).decode
 LONG = base64.b64encode(b"x" * 16385).decode()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def desk(_app: App) -> Desk:
+    """One account for all: each has a network of its own, and there are not so many of those."""
+    return Desk(_app, MemoryVault())
+
+
+@pytest.fixture(scope="module")
 def ids(desk: Desk) -> dict[str, str]:
     """What cases name in braces."""
     image, gone = (Cloud(desk.app, "", desk.caller).image() for _ in range(2))
@@ -158,6 +165,8 @@ CASES: list[tuple[str, dict[str, str], str, str]] = [
      "InvalidID", "The ID 'elephant' is not valid"),
     ("CreateTags", {"ResourceId.1": "{running}", "Tag.1.Key": "aws:a", "Tag.1.Value": "b"},
      "InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use"),
+    ("CreateTags", {"ResourceId.1": "{running}"}, "InvalidParameterValue",
+     "You must specify one or more tags to create"),  # seen, where the model says required
     ("CreateTags", {"ResourceId.1": "{running}", "Tag.1.Key": "a"}, "InvalidParameterValue",
      "Tag value cannot be null. Use empty string instead."),
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from econe.actions.registry import HANDLERS
 
 __all__ = ["good", "ids"]
 
+
 DRY = [
     name
     for name in sorted(HANDLERS)

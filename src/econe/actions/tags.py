@@ -29,6 +29,8 @@ TAG_FILTERS: Final = Table(
 @action("CreateTags", writes=True, takes="Resources Tags")
 def create_tags(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     _check_count("ResourceId", asked["Resources"])
+    if not asked.get("Tags"):
+        raise Missing(Noun.TAG, said="You must specify one or more tags to create")
     put_tags(ctx.tx, ctx.account.number, asked["Resources"], read_whole_tags(asked["Tags"]))
     return {}
 
