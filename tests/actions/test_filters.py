@@ -96,7 +96,7 @@ def test_a_pattern_longer_than_any_text_matches_nothing_and_is_not_kept():
     [
         ("Name", ["x"]),
         ("On", ["true"]),
-        ("At", ["2026-11-23T16:00:00.005Z"]),
+        ("At", ["2026-11-23T16:00:00.000Z"]),
         ("Disks.Ebs.Id", ["vol-1", "vol-2"]),
         ("Nothing", []),
         ("Absent.Below", []),

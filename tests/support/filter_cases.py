@@ -151,7 +151,7 @@ def _of(field: str, *path: str | int) -> Callable[[World], Any]:
 
 OWNER, ZONE, AZ_ID = "111122223333", "us-east-1a", _of("zone", "ZoneId")
 NIC = ("NetworkInterfaces", 0)
-NOW = "2026-11-23T16:00:01.500Z"
+NOW = "2026-11-23T16:00:01.000Z"
 TAGGED: dict[str, Value] = {"tag:Colour": "red", "tag-key": "Colour", "tag-value": "red"}
 OPTIONS = "metadata-options."
 BDM = "block-device-mapping."
@@ -274,6 +274,7 @@ CASES: dict[str, dict[str, Value]] = {
         "key-name": "red",
         "launch-index": "0",
         "launch-time": NOW,
+        "usage-operation-update-time": NOW,
         OPTIONS + "http-endpoint": "enabled",
         OPTIONS + "http-protocol-ipv4": "enabled",
         OPTIONS + "http-protocol-ipv6": "disabled",

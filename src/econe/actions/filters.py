@@ -144,8 +144,8 @@ def text_of(value: Any) -> str:
 
 
 def moment_text(moment: datetime) -> str:
-    """`2026-11-23T16:00:00.000Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """`2026-11-23T16:00:00.000Z`: to the second, as answers have it (wire/xml.py)."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + ".000Z"
 
 
 LONGEST_PATTERN: Final = 10_000

@@ -68,6 +68,7 @@ INSTANCE_FILTERS: Final = Table(
         "source-dest-check": "interfaces.source_dest_check",
         "state-reason-code": "state_reason.code",
         "state-reason-message": "state_reason.message",
+        "usage-operation-update-time": "first_launched_at",
         # By its interface: a terminated instance is in no network any more.
         "subnet-id": "interfaces.subnet_id",
         "vpc-id": "interfaces.vpc_id",
@@ -159,7 +160,6 @@ INSTANCE_FILTERS: Final = Table(
         "tenancy": "=default",
         "tpm-support": NOTHING,
         "usage-operation": f"={USAGE}",
-        "usage-operation-update-time": NOTHING,
         "virtualization-type": "=hvm",
     },
     coded=STATE,

@@ -125,6 +125,7 @@ def instance(row: Instance, cloud: Cloud) -> View:
         "StateTransitionReason": row.transition_reason,
         "Tags": tags(row.tags),
         "UsageOperation": USAGE,
+        "UsageOperationUpdateTime": row.first_launched_at or row.launched_at,
         "VirtualizationType": "hvm",
     }
     if vcpus := _vcpus(row, cloud):

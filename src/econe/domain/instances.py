@@ -228,6 +228,8 @@ class Instance:
     hibernating: bool = False
     """The stop that was asked for last is to keep its memory."""
     monitoring: Monitoring = Monitoring.DISABLED
+    first_launched_at: datetime | None = None
+    """By RunInstances. Every row has it."""
     booted_at: datetime | None = None
     """When it was last reported to run."""
     system_check: Check = Check.INITIALIZING

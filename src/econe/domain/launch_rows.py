@@ -178,6 +178,7 @@ def _instance(
         subnet_id=plan.network.subnet.id,
         zone=plan.zone,
         launched_at=plan.now,
+        first_launched_at=plan.now,
         state_reason=PENDING,
         key_name=key.name if key else None,
         public_key=key.public_key if key else None,

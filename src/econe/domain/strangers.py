@@ -103,6 +103,7 @@ def _instance(tx: Transaction, stranger: Stranger, image: Image | None, place: P
         subnet_id=network.subnet.id if network else "",
         zone=place.zone,
         launched_at=stranger.launched_at,
+        first_launched_at=stranger.launched_at,
         state=state,
         state_reason=reason,
         transition_reason=reason.code if failed else "",

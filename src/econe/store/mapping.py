@@ -121,7 +121,7 @@ class Mapper(Generic[Row]):
         if bool in held:
             return case((column == 1, "true"), else_="false")
         if datetime in held:
-            return func.substr(column, 1, 23) + "Z"  # milliseconds, as EC2 writes times
+            return func.substr(column, 1, 19) + ".000Z"  # to the second, as EC2 writes times
         if bytes in held or get_origin(kind) is Hidden or any(get_args(part) for part in held):
             raise ValueError(f"{self.cls.__name__}.{field} cannot be searched by")
         return DIALECT.as_text(column)

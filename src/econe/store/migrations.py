@@ -389,6 +389,13 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
     ("ALTER TABLE access_keys ADD COLUMN last_used_at TEXT",),
     # 13: UEFI variables of images
     ("ALTER TABLE images ADD COLUMN uefi_data TEXT NOT NULL DEFAULT ''",),
+    # 14: the first launch of instances, which later ones do not forget
+    (
+        "ALTER TABLE instances ADD COLUMN first_launched_at TEXT",
+        """UPDATE instances SET first_launched_at = coalesce(
+            (SELECT min(attached_at) FROM volumes WHERE instance_id = instances.id),
+            launched_at)""",
+    ),
 )
 
 VERSION: Final = len(STEPS)

@@ -199,6 +199,7 @@ instances = Table(
     _text("subnet_id"),
     _text("zone"),
     _text("launched_at"),
+    _text("first_launched_at", null=True),
     _text("state"),
     _text("state_reason_code"),
     _text("state_reason_message"),

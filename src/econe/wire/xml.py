@@ -116,7 +116,8 @@ def _float(value: Any) -> str:
 def _timestamp(value: Any) -> str:
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise ValueError(f"{value!r} is no time with a zone")
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    whole = value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+    return f"{whole}.000Z"  # EC2 writes milliseconds, and counts seconds
 
 
 def _blob(value: Any) -> str:

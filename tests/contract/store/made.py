@@ -185,6 +185,7 @@ def instance(row_id: str = "i-00000001", **fields: Any) -> Instance:
             "subnet_id": "subnet-00000001",
             "zone": "us-east-1a",
             "launched_at": NOW,
+            "first_launched_at": NOW,
         }
         | fields
     )

@@ -85,7 +85,7 @@ def fleet(store: Store) -> Store:
         ("4", [where("metadata_options.hop_limit", "10")]),
         ("4", [where("state_reason.code", "Server.*")]),
         ("1235", [where("state_reason.code", "")]),
-        ("2", [where("launched_at", "2026-11-23T16:01:01.123Z")]),
+        ("2", [where("launched_at", "2026-11-23T16:01:01.000Z")]),
         ("12345", [where("launched_at", "2026-11-23T*")]),
         ("", [where("asked_at", "*")]),
         ("3", [where("id", "i-00000003")]),
@@ -375,11 +375,11 @@ def test_a_hard_pattern_does_not_take_exponential_time(store: Store) -> None:
         assert tx.images.keys(Query(account=HELEN, criteria=(hard,))).items == []
 
 
-def test_the_moment_in_the_row_is_the_moment_compared(store: Store) -> None:
+def test_moments_are_compared_as_answers_show_them(store: Store) -> None:
     with store.writing() as tx:
         tx.images.add(made.image())
         assert NOW.microsecond == 123456
     with store.reading() as tx:
-        for pattern, found in (("*.123Z", True), ("*.1234*", False)):
+        for pattern, found in (("*:00.000Z", True), ("*.123*", False)):
             query = Query(criteria=(where("created_at", pattern),))
             assert bool(tx.images.keys(query).items) is found
