@@ -11,9 +11,11 @@ root() { # as root: directly, or through sudo
     fi
 }
 
-# What must be there -> the Debian package that brings it.
+# What must be there -> the Debian package that brings it (and for which of the extras in $1, if
+# not for all).
 needed() {
-    while read -r program package; do
+    while read -r program package extra; do
+        case ",$1," in *",${extra:-$1},"*) ;; *) continue ;; esac
         command -v "$program" >/dev/null || [ -e "$program" ] || echo "$package"
     done <<-END
 		qemu-system-x86_64 qemu-system-x86
@@ -28,6 +30,9 @@ needed() {
 		wrk wrk
 		gzip gzip
 		zstd zstd
+		mmdebstrap mmdebstrap test
+		mke2fs e2fsprogs test
+		sfdisk fdisk test
 		/etc/ssl/certs/ca-certificates.crt ca-certificates
 	END
     python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
@@ -36,7 +41,7 @@ needed() {
 setup() {
     PATH=$PATH:/usr/sbin:/sbin
     export PATH
-    missing=$(needed | sort -u)
+    missing=$(needed "$1" | sort -u)
     if [ -n "$missing" ]; then
         say "installing Debian packages:" $missing
         root env DEBIAN_FRONTEND=noninteractive apt-get update -q >/dev/null

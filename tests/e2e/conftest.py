@@ -19,11 +19,13 @@ MakeServer = Callable[..., Server]
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """With a failure go the logs of the servers that were in use."""
+    """With a failure go the logs of the servers that were in use, and what their guests said."""
     report = yield
     if report.failed:
         for server in LIVE:
             report.sections.append((f"log of the server at {server.url}", server.log[-8000:]))
+            for id_, said in server.consoles().items():
+                report.sections.append((f"console of {id_}", said[-4000:]))
     return report
 
 
@@ -48,6 +50,20 @@ def build_tiny(name: str, *options: str) -> Path:
         build = [sys.executable, str(ROOT / "tools/tiny_image/build.py"), str(image), *options]
         subprocess.run(build, check=True, capture_output=True)
         return image.replace(cache / f"{name}.img")
+
+
+@pytest.fixture(scope="session")
+def debian_image() -> Path:
+    """A stock Debian with cloud-init. Kept for the next time, as making it takes a minute."""
+    cache = ROOT / ".cache"
+    cache.mkdir(exist_ok=True)
+    image = cache / "debian.img"
+    with (cache / "debian.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        build = [sys.executable, str(ROOT / "tools/debian_image/build.py"), str(image)]
+        done = subprocess.run(build, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    return image
 
 
 @pytest.fixture(scope="session")

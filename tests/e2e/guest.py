@@ -1,4 +1,4 @@
-"""The inside of a guest that boots the tiny image, by ssh."""
+"""The inside of a guest, by ssh. Most boot the tiny image."""
 
 import subprocess
 from dataclasses import dataclass
@@ -17,10 +17,11 @@ class Guest:
     host: str
     port: int
     key: Path
+    user: str = "root"
 
     def try_run(self, command: str, within_s: float = 60.0) -> "subprocess.CompletedProcess[bytes]":
         words = [word for option in OPTIONS for word in ("-o", option)]
-        words += ["-i", str(self.key), "-p", str(self.port), f"root@{self.host}", command]
+        words += ["-i", str(self.key), "-p", str(self.port), f"{self.user}@{self.host}", command]
         return subprocess.run(
             ["ssh", *words],
             check=False,
@@ -38,8 +39,14 @@ class Guest:
     def run(self, command: str) -> str:
         return self.read(command).decode().strip()
 
+    def run_each(self, *commands: str) -> list[str]:
+        """What each says, of one login: these take seconds where all is emulated."""
+        mark = "--- next ---"
+        said = self.run(" && ".join(f"{{ {command}; }} && echo '{mark}'" for command in commands))
+        return [each.strip() for each in said.split(mark)[:-1]]
+
     def until_there(self, within_s: float = 90.0) -> "Guest":
-        """Somebody with the key can log in, and the start of the guest has come to its end."""
+        """Of the tiny image: somebody with the key can log in, and its start is at its end."""
         ready = "! pidof rc.start"
         eventually(lambda: self.try_run(ready).returncode == 0, within_s=within_s, every_s=0.3)
         return self

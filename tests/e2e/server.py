@@ -133,6 +133,10 @@ class Server:
         path = self.state / "instances" / instance_id / "console.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def consoles(self) -> dict[str, str]:
+        """Of all instances that there are."""
+        return {each.name: self.console(each.name) for each in self.state.glob("instances/i-*")}
+
     def pid_of(self, instance_id: str) -> int:
         """Of its one QEMU."""
         (found,) = [qemu.pid for qemu in leavings.qemus(self.state) if qemu.instance == instance_id]
@@ -254,13 +258,13 @@ class Account:
 
         return eventually(look, within_s=within_s, every_s=0.25)
 
-    def guest(self, instance_id: str, key: Path) -> Guest:
+    def guest(self, instance_id: str, key: Path, user: str = "root") -> Guest:
         """Of a running instance, by the address that the tools show."""
         told = self.said("econe-describe-instances", instance_id)
         found = re.search(r" running +(\S+) ", told)
         assert found, told
         host, _, port = found[1].partition(":")
-        return Guest(instance_id, host, int(port or 22), key)
+        return Guest(instance_id, host, int(port or 22), key, user)
 
 
 LIVE: list[Server] = []
