@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 from econe.actions.keymaker import OpenSshKeys
 from econe.domain import image_happenings
 from econe.domain.accounts import number_of
-from econe.domain.engine_ports import Person, SeenImage, Stranger
+from econe.domain.engine_ports import Person, Stranger
 from econe.domain.faults import Duplicate, Fault
+from econe.domain.image_ports import SeenImage
 from econe.domain.keyring import Keyring, key_pair_named
 from econe.domain.ports import Known, Store, Transaction
 from econe.domain.queries import Query

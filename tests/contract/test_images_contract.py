@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tests.engines.opennebula.image_rig import rigged
 
-from econe.domain.engine_ports import EngineBusy, Images, ImageSpec
+from econe.domain.engine_ports import EngineBusy
+from econe.domain.image_ports import Images, ImageSpec
 from econe.domain.images import DiskFormat, ImageState
 from econe.engines.simulator.shared import SharedSimulator
 

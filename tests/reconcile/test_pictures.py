@@ -10,7 +10,8 @@ import pytest
 from tests.support.cluster_site import ADA, BOB, ClusterSite, person
 from tests.support.site import IMAGE
 
-from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused, SeenImage
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused
+from econe.domain.image_ports import SeenImage
 from econe.domain.images import DiskFormat
 from econe.domain.images import ImageState as S
 from econe.reconcile.janitor import Janitor

@@ -14,12 +14,12 @@ from econe.domain.engine_ports import (
     Person,
     Phase,
     Seen,
-    SeenImage,
     SeenNic,
     Stranger,
 )
 from econe.domain.gallery import Gallery, Registration
 from econe.domain.hidden import Hidden
+from econe.domain.image_ports import SeenImage
 from econe.domain.images import Content, DiskFormat, Image, ImageState
 from econe.domain.instances import InstanceState
 from econe.domain.launch import LaunchOrder

@@ -11,8 +11,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from econe.domain.engine_ports import SeenImage
 from econe.domain.gallery import HOLDING_NAMES
+from econe.domain.image_ports import SeenImage
 from econe.domain.images import Image, ImageState
 from econe.domain.instances import InstanceState
 from econe.domain.ports import Transaction

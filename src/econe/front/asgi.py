@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from econe.domain.engine_ports import Staged
+from econe.domain.image_ports import Staged
 from econe.domain.ports import StoreBroken, StoreBusy, Vault
 from econe.front.body import Body, Disconnected, TooLarge, TooSlow
 from econe.front.messages import (

@@ -13,7 +13,7 @@ import logging
 import re
 from typing import BinaryIO, Final
 
-from econe.domain.engine_ports import Staged
+from econe.domain.image_ports import Staged
 from econe.front.messages import Receive, Scope, Send
 from econe.front.workers import Workers
 

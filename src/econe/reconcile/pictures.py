@@ -19,14 +19,8 @@ from functools import partial
 from typing import Final
 
 from econe.domain import image_happenings as happenings
-from econe.domain.engine_ports import (
-    EngineBusy,
-    EngineLost,
-    EngineRefused,
-    Images,
-    ImageSpec,
-    SeenImage,
-)
+from econe.domain.engine_ports import EngineBusy, EngineLost, EngineRefused
+from econe.domain.image_ports import Images, ImageSpec, SeenImage
 from econe.domain.images import Image, ImageState
 from econe.domain.ports import Store, StoreBusy, Transaction, Vault
 from econe.domain.queries import Key, Query

@@ -15,8 +15,8 @@ from tests.support.oned.prepared import SECRET, Prepared, prepared_world
 from tests.support.oned.server import Oned as StandIn
 
 from econe.domain.accounts import number_of
-from econe.domain.engine_ports import ImageSpec, SeenImage
 from econe.domain.hidden import Hidden
+from econe.domain.image_ports import ImageSpec, SeenImage
 from econe.domain.images import DiskFormat, Placing
 from econe.engines.opennebula.directory import Directory
 from econe.engines.opennebula.images import OnedImages

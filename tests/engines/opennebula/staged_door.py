@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from econe.domain.engine_ports import Staged
+from econe.domain.image_ports import Staged
 from econe.front.server import bind, make_server, url_of
 from econe.front.staged import StagedFiles
 from econe.settings import Server

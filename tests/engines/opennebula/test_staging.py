@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from econe.domain.engine_ports import EngineBusy, EngineRefused, ImageSpec
+from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.domain.hidden import Hidden
+from econe.domain.image_ports import ImageSpec
 from econe.domain.images import DiskFormat
 from econe.engines.opennebula import copying, upload_way
 from econe.engines.opennebula.staging import FORGOTTEN_S, Staging

@@ -10,8 +10,9 @@ from functools import partial
 from typing import Final, TypeVar
 
 from econe.domain.accounts import FIRST_NUMBER, number_of
-from econe.domain.engine_ports import EngineBusy, EngineRefused, ImageSpec, SeenImage
+from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.domain.hidden import Hidden
+from econe.domain.image_ports import ImageSpec, SeenImage
 from econe.domain.images import DiskFormat, ImageState
 from econe.engines.opennebula.datastores import find_datastore, read_datastores
 from econe.engines.opennebula.directory import Directory

@@ -34,8 +34,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from econe.domain.engine_ports import EngineBusy, EngineRefused, ImageSpec
+from econe.domain.engine_ports import EngineBusy, EngineRefused
 from econe.domain.hidden import Hidden
+from econe.domain.image_ports import ImageSpec
 from econe.domain.images import DiskFormat
 from econe.engines.opennebula.copying import convert, sha1_of, share
 from econe.engines.opennebula.upload_way import Way, make_room

@@ -3,7 +3,8 @@ were made by other means. Tests write here what others do."""
 
 from dataclasses import dataclass, field, replace
 
-from econe.domain.engine_ports import OfferedNetwork, Person, SeenImage, Stranger
+from econe.domain.engine_ports import OfferedNetwork, Person, Stranger
+from econe.domain.image_ports import SeenImage
 from econe.domain.images import ImageState
 from econe.domain.sizes import Size
 

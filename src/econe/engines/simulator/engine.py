@@ -11,7 +11,6 @@ from econe.domain.engine_ports import (
     EngineBusy,
     EngineRefused,
     Estate,
-    Images,
     MachineSpec,
     Meters,
     NetworkSpec,
@@ -21,6 +20,7 @@ from econe.domain.engine_ports import (
     Subject,
     Vitals,
 )
+from econe.domain.image_ports import Images
 from econe.domain.ports import Firmware, Picture, Poke
 from econe.domain.samples import Reading
 from econe.domain.uefi import UefiVariable

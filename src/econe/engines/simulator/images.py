@@ -3,7 +3,8 @@ when it is shown is AVAILABLE when it is looked at again."""
 
 from collections.abc import Mapping
 
-from econe.domain.engine_ports import EngineBusy, EngineRefused, ImageSpec, SeenImage
+from econe.domain.engine_ports import EngineBusy, EngineRefused
+from econe.domain.image_ports import ImageSpec, SeenImage
 from econe.domain.images import ImageState
 from econe.engines.simulator.world import World
 
