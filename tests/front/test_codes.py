@@ -110,6 +110,10 @@ CASES: list[tuple[str, dict[str, str], str, str]] = [
      "TagSpecification.1.Tag.1.Key": "a"}, "InvalidParameterValue",
      "'image' is not a valid taggable resource type for this operation."),
     ("RunInstances", {**RUN, "TagSpecification.1.ResourceType": "instance",
+     "TagSpecification.1.Tag.1.Key": "a/b", "MetadataOptions.InstanceMetadataTags": "enabled"},
+     "InvalidParameterValue",
+     "'a/b' is not a valid tag key. Tag keys must match pattern"),  # seen, in Karpenter's issues
+    ("RunInstances", {**RUN, "TagSpecification.1.ResourceType": "instance",
      "TagSpecification.1.Tag.1.Key": "a", "TagSpecification.1.Tag.2.Key": "a"},
      "InvalidParameterValue", "Duplicate tag key 'a' specified."),
     ("RunInstances", {**RUN, "TagSpecification.1.ResourceType": "instance"},

@@ -12,7 +12,6 @@ from econe.domain.tags import (
     LONGEST_VALUE,
     MOST,
     RESERVED,
-    TELLABLE,
     is_reserved,
     is_tellable,
     of_users,
@@ -83,7 +82,8 @@ def check_tellable(keys: Iterable[str]) -> None:
                 Noun.TAG,
                 key,
                 f"'{key}' is not a valid tag key. Tag keys must match pattern "
-                f"({TELLABLE.pattern}), and must not be a reserved name ('.', '..', '_index')",
+                r"([0-9a-zA-Z\\-_+=,.@:]{1,255}), "
+                "and must not be a reserved name ('.', '..', '_index')",
             )
 
 
