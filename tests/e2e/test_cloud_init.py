@@ -64,7 +64,7 @@ def guest(helen: Account, debian_image: Path, rsa: Path) -> Guest:
     id_ = helen.launch(
         helen.image(debian_image),
         KeyName="rsakey",
-        InstanceType="t3.small",
+        InstanceType="t3.micro",
         UserData=parcel(),
         BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": DISK_GIB}}],
         MetadataOptions={"HttpTokens": "required", "InstanceMetadataTags": "enabled"},
