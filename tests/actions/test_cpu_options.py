@@ -68,12 +68,14 @@ def test_what_the_type_has_not_is_refused(desk: Desk):
         desk.launch(InstanceType="t2.medium", CpuOptions=options(1, 1))
 
 
-def test_an_engine_without_threads_shows_cores_and_lets_nobody_choose(helen: Desk):
+def test_an_engine_without_threads_has_cores(helen: Desk):
     bare = helen.on(ANY_ENGINE)
     (id_,) = bare.launch(InstanceType="m5.xlarge")
     assert shown(bare, id_) == options(4, 1)
-    with refused(Unsupported, Noun.PARAMETER, "in this cloud"):
-        bare.launch(InstanceType="m5.xlarge", CpuOptions=options(4, 1))
+    (id_,) = bare.launch(InstanceType="m5.xlarge", CpuOptions=options(3, 1))
+    assert (shown(bare, id_), bare.row(id_).vcpus) == (options(3, 1), 3)
+    with refused(Invalid, Noun.PARAMETER, "ThreadsPerCore value 2"):
+        bare.launch(InstanceType="m5.xlarge", CpuOptions=options(2, 2))
 
 
 def test_only_the_vcpus_that_are_really_used_count(desk: Desk):
@@ -116,6 +118,13 @@ def test_a_running_one_cannot(desk: Desk):
     (id_,) = desk.running(InstanceType="m5.xlarge")
     with refused(WrongState, Noun.INSTANCE, id_):
         desk("ModifyInstanceCpuOptions", InstanceId=id_, **options(1, 1))
+
+
+def test_nor_can_one_that_others_command_too(desk: Desk):
+    id_ = stopped(desk, InstanceType="m5.xlarge")
+    shared = desk.on(replace(desk.cloud.can, shared=True))
+    with refused(Unsupported, Noun.PARAMETER, "CpuOptions cannot be changed in this cloud"):
+        shared("ModifyInstanceCpuOptions", InstanceId=id_, **options(1, 1))
 
 
 def test_nor_can_one_that_may_have_memory_to_come_back_to(desk: Desk):

@@ -251,7 +251,7 @@ def test_describing_by_id_name_and_filter(helen, paris):
         ("launch-template-name", ["web-?"], ["web-1", "web-2"]),
         ("launch-template-name", ["web-1"], ["web-1"]),
         ("create-time", ["2026-11-23T16:00:00.000Z"], ["web-1"]),
-        ("create-time", ["2026-11-23T16:00:01.5*"], ["web-2"]),
+        ("create-time", ["2026-11-23T16:00:01.0*"], ["web-2"]),
         ("tag:Env", ["prod"], ["web-2"]),
         ("tag-key", ["Env"], ["web-2"]),
         ("tag-key", ["env"], []),

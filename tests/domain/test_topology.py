@@ -71,9 +71,19 @@ def test_of_some_types_nothing_can_be_chosen(name):
         choose_options(size, ABLE, CpuOptions(1, 1))
 
 
-def test_nothing_can_be_chosen_where_the_engine_shows_no_threads():
-    with refused(Unsupported, Noun.PARAMETER, "cannot be chosen in this cloud"):
-        choose_options(CATALOGUE["m5.large"], ANY_ENGINE, CpuOptions(2, 1))
+def test_cores_alone_can_be_chosen_where_the_engine_shows_no_threads():
+    size = CATALOGUE["m5.large"]
+    assert (valid_cores(size, ANY_ENGINE), valid_threads(size, ANY_ENGINE)) == ([1, 2], [1])
+    assert choose_options(size, ANY_ENGINE, CpuOptions(1, 1)).vcpus == 1
+    with refused(Invalid, Noun.PARAMETER, "ThreadsPerCore value 2"):
+        choose_options(size, ANY_ENGINE, CpuOptions(1, 2))
+
+
+def test_nothing_can_be_chosen_of_a_template_of_the_engines_own():
+    size = Size("one.big", 4, 1024, engine_ref="7")
+    assert usual_options(size, ANY_ENGINE) == CpuOptions(4)
+    with refused(Unsupported, Noun.PARAMETER, "one.big instance type does not support"):
+        choose_options(size, ANY_ENGINE, CpuOptions(2, 1))
 
 
 def test_both_numbers_are_said_or_neither():

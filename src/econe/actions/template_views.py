@@ -89,7 +89,7 @@ def launch_parameters(row: Instance, cloud: Cloud) -> View:
     if is_burstable(row.instance_type):
         made["CreditSpecification"] = {"CpuCredits": credits_of(row)}
     size = cloud.sizes.get(row.instance_type)
-    if size is not None and may_choose(size, cloud.can):
+    if size is not None and may_choose(size):
         made["CpuOptions"] = views.cpu_options(row.vcpus or size.vcpus, row.threads_per_core)
     if row.key_name is not None:
         made["KeyName"] = row.key_name

@@ -191,7 +191,7 @@ def _vcpu_info(size: Size, can: Capabilities) -> dict[str, Any]:
         "DefaultThreadsPerCore": usual.threads_per_core,
         "DefaultVCpus": usual.vcpus,
     }
-    if may_choose(size, can):
+    if may_choose(size):
         made["ValidCores"] = valid_cores(size, can)
         made["ValidThreadsPerCore"] = valid_threads(size, can)
     return made

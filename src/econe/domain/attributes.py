@@ -28,7 +28,7 @@ from econe.domain.launch import MOST_USER_DATA, SHUTDOWN_BEHAVIORS, check_hop_li
 from econe.domain.ports import Transaction
 from econe.domain.sizes import Size, sizes_of
 from econe.domain.tagging import check_tellable
-from econe.domain.topology import CpuOptions, check_engine_chooses, choose_options, usual_options
+from econe.domain.topology import CpuOptions, choose_options, usual_options
 
 LASTING: Final = (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED)
 """States in which nothing can be changed any more."""
@@ -74,7 +74,7 @@ class InstanceBook:
         self, tx: Transaction, account: str, asked: str, options: CpuOptions
     ) -> Instance:
         row = self._stopped(tx, account, asked)
-        check_engine_chooses(self.can)
+        self._own_machine("CpuOptions")
         if row.hibernation:
             raise Unsupported(
                 Noun.HIBERNATION,

@@ -30,7 +30,7 @@ from econe.domain.ids import read_id
 from econe.domain.launch import LaunchOrder
 from econe.domain.ports import Transaction
 from econe.domain.sizes import sizes_of
-from econe.domain.topology import check_engine_chooses, choose_options
+from econe.domain.topology import choose_options
 
 UNFINISHED: Final = (Conflict, Missing)
 """What a launch that says more may mend."""
@@ -65,8 +65,6 @@ def doubts(fleet: Fleet, tx: Transaction, account: str, order: LaunchOrder) -> l
 
 
 def _doubts_of_size(fleet: Fleet, tx: Transaction, account: str, order: LaunchOrder) -> list[Fault]:
-    if order.cpu is not None:
-        check_engine_chooses(fleet.can)
     if order.size is None:
         return []
     size = sizes_of(tx, account, fleet.sizes).get(order.size)

@@ -6,6 +6,8 @@ Rules (EC2 User Guide, "Rules for specifying CPU options for an Amazon EC2 insta
 3. What was chosen lasts over a stop and a start. A changed type brings its own (the guide's edition
    of 2024; the console alone tries to keep what was chosen).
 
+4. Where the engine cannot show threads a vCPU is a core, whatever the type.
+
 Amazon offers those numbers of cores that suit its hosts (some of m5a.12xlarge are 6, 12, 18, 24).
 Here each number up to the type's can be had, so each is valid.
 """
@@ -42,21 +44,22 @@ def usual_options(size: Size, can: Capabilities) -> CpuOptions:
 
 def valid_cores(size: Size, can: Capabilities) -> list[int]:
     """Empty where nothing can be chosen."""
-    if not may_choose(size, can):
+    if not may_choose(size):
         return []
     return list(range(1, usual_options(size, can).cores + 1))
 
 
 def valid_threads(size: Size, can: Capabilities) -> list[int]:
     """Per core; empty where nothing can be chosen."""
-    if not may_choose(size, can):
+    if not may_choose(size):
         return []
     return list(range(1, usual_options(size, can).threads_per_core + 1))
 
 
-def may_choose(size: Size, can: Capabilities) -> bool:
-    return (
-        can.topology and size.family not in NO_CHOICE_FAMILIES and size.name not in NO_CHOICE_TYPES
+def may_choose(size: Size) -> bool:
+    """Of a type that is a template of the engine's own, that says what its machines have."""
+    return not (
+        size.engine_ref or size.family in NO_CHOICE_FAMILIES or size.name in NO_CHOICE_TYPES
     )
 
 
@@ -77,8 +80,7 @@ def choose_options(size: Size, can: Capabilities, asked: CpuOptions | None) -> C
     """What a machine of this type gets. Raises Invalid, Unsupported."""
     if asked is None:
         return usual_options(size, can)
-    check_engine_chooses(can)
-    if not may_choose(size, can):
+    if not may_choose(size):
         raise Unsupported(
             Noun.PARAMETER,
             "CpuOptions",
@@ -96,17 +98,6 @@ def choose_options(size: Size, can: Capabilities, asked: CpuOptions | None) -> C
                 f"it must be {_span(valid)}.",
             )
     return asked
-
-
-def check_engine_chooses(can: Capabilities) -> None:
-    """Raises Unsupported."""
-    if not can.topology:
-        raise Unsupported(
-            Noun.PARAMETER,
-            "CpuOptions",
-            "Cores and threads of instances cannot be chosen in this cloud; CpuOptions may not be "
-            "specified.",
-        )
 
 
 def _span(valid: list[int]) -> str:
