@@ -1,12 +1,14 @@
-"""Stock clients against the whole real server, each test as an account that the operator made."""
+"""Stock clients against the whole real server, each test as an account that the operator made.
+
+What is played with a guest as well, in tests/e2e/test_clients.py, lies in stories/.
+"""
 
 import itertools
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.clients.door import Door
 from tests.support.cloud import Caller, Cloud
 
 from econe.app import App, utc_now
@@ -32,32 +34,11 @@ def cloud(_server: Any) -> Cloud:
 
 
 @pytest.fixture
+def door(cloud: Cloud) -> Door:
+    return Door(cloud.url, cloud.caller.access_key, cloud.caller.secret)
+
+
+@pytest.fixture
 def desk(tmp_path: Path) -> Path:
     """A home of the user's own, so that nobody's settings are read."""
     return tmp_path
-
-
-def environment(cloud: Cloud, home: Path) -> dict[str, str]:
-    """What a user sets for any AWS client, and nothing of whoever runs the tests."""
-    return {
-        "AWS_ACCESS_KEY_ID": cloud.caller.access_key,
-        "AWS_SECRET_ACCESS_KEY": cloud.caller.secret,
-        "AWS_ENDPOINT_URL": cloud.url,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_REGION": "us-east-1",  # the name that all SDKs but Python's read
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "HOME": str(home),
-        "LANG": "C.UTF-8",
-        "NO_PROXY": "127.0.0.1",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        **({"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}),
-    }
-
-
-def brought(name: str) -> Path:
-    """Where tools/clients.py put a client; ./test calls that, and so CI always has it."""
-    place = Path(sys.prefix) / "clients" / name
-    if not (place / "installed").exists():
-        assert "CI" not in os.environ, "tools/clients.py was not run"
-        pytest.skip(f"no {place}: run tools/clients.py")
-    return place

@@ -4,94 +4,19 @@ from typing import Any
 
 import pytest
 from botocore import xform_name
-from botocore.exceptions import ClientError
 from tests.clients.conftest import account_of
-from tests.support.cloud import Cloud, codes, session
+from tests.clients.stories.boto import QUICK, named, play
+from tests.support.cloud import Cloud, session
 
 import econe.actions  # noqa: F401 - registers every action
 from econe.actions.registry import HANDLERS
-
-QUICK = {"Delay": 0.1, "MaxAttempts": 100}
-
-
-def named(kind: str, name: str, **more: str) -> list[dict[str, Any]]:
-    tags = [{"Key": key, "Value": value} for key, value in {"Name": name, **more}.items()]
-    return [{"ResourceType": kind, "Tags": tags}]
-
 
 # --- resources ---------------------------------------------------------------------------
 
 
 def test_resources_play_the_story(cloud: Cloud) -> None:
-    """Made, read, changed and ended by objects alone; reload() after each step asks anew."""
-    ec2 = cloud.resource()
-    pair = ec2.create_key_pair(KeyName="mykey", TagSpecifications=named("key-pair", "mine"))
-    assert pair.key_material.startswith("-----BEGIN")
-    (instance,) = ec2.create_instances(
-        ImageId=cloud.image(),
-        MinCount=1,
-        MaxCount=1,
-        KeyName=pair.name,
-        InstanceType="t2.micro",
-        TagSpecifications=named("instance", "web", team="a"),
-    )
-    instance.wait_until_exists()
-    instance.wait_until_running(WaiterConfig=QUICK)
-    instance.reload()
-    _is_read(ec2, instance)
-    _is_changed(ec2, instance)
-    instance.terminate()
-    instance.wait_until_terminated(WaiterConfig=QUICK)
-    assert [each.id for each in ec2.instances.all()] == [instance.id]
-    assert list(ec2.volumes.all()) == []
-    pair.delete()
-    assert list(ec2.key_pairs.all()) == []
-
-
-def _is_read(ec2: Any, instance: Any) -> None:
-    assert instance.state == {"Code": 16, "Name": "running"}
-    assert instance.key_pair.key_fingerprint == ec2.KeyPair("mykey").key_fingerprint
-    assert {tag["Key"]: tag["Value"] for tag in instance.tags} == {"Name": "web", "team": "a"}
-    assert instance.image.state == "available"
-    assert instance.vpc.is_default
-    assert instance.subnet.default_for_az
-    (group,) = instance.vpc.security_groups.all()
-    assert instance.security_groups == [{"GroupId": group.id, "GroupName": "default"}]
-    (volume,) = instance.volumes.all()
-    assert (volume.state, volume.attachments[0]["InstanceId"]) == ("in-use", instance.id)
-    (interface,) = instance.network_interfaces
-    assert interface.private_ip_address == instance.private_ip_address
-    assert interface.attachment["DeviceIndex"] == 0
-    assert instance.public_ip_address is None
-    assert list(instance.vpc_addresses.all()) == []
-    assert list(ec2.classic_addresses.all()) == []
-    placed = [{"Name": "availability-zone", "Values": [instance.placement["AvailabilityZone"]]}]
-    assert [each.id for each in ec2.instances.filter(Filters=placed)] == [instance.id]
-
-
-def _is_changed(ec2: Any, instance: Any) -> None:
-    instance.create_tags(Tags=[{"Key": "team", "Value": "b"}])
-    (tag,) = (each for each in instance.vpc.meta.client.describe_tags()["Tags"]
-              if each["Key"] == "team" and each["ResourceId"] == instance.id)  # fmt: skip
-    assert tag["Value"] == "b"
-    ec2.Tag(instance.id, "team", "b").delete()
-    instance.stop()
-    instance.wait_until_stopped(WaiterConfig=QUICK)
-    instance.modify_attribute(InstanceType={"Value": "t2.small"})
-    instance.modify_attribute(DisableApiTermination={"Value": True})
-    assert instance.describe_attribute(Attribute="instanceType")["InstanceType"] == {
-        "Value": "t2.small"
-    }
-    instance.start()
-    instance.wait_until_running(WaiterConfig=QUICK)
-    instance.reload()
-    assert instance.instance_type == "t2.small"
-    assert instance.tags == [{"Key": "Name", "Value": "web"}]
-    with pytest.raises(ClientError) as refused:
-        instance.terminate()
-    assert codes(refused) == ("OperationNotPermitted", 400)
-    instance.modify_attribute(DisableApiTermination={"Value": False})
-    instance.reboot()
+    """What they do and what they insist on stands in stories/boto.py."""
+    play(cloud.resource(), cloud.image())
 
 
 def test_cores_and_threads_are_chosen_and_changed(cloud: Cloud, ec2: Any) -> None:

@@ -2,51 +2,21 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from libcloud.common.exceptions import BaseHTTPError
-from libcloud.compute.base import NodeImage, NodeSize
-from libcloud.compute.providers import get_driver
-from libcloud.compute.types import KeyPairDoesNotExistError, NodeState, Provider
+from libcloud.compute.base import NodeImage
+from libcloud.compute.types import KeyPairDoesNotExistError, NodeState
+from tests.clients.door import Door
+from tests.clients.stories.libcloud import SIGNATURES, driver_at, live, size, until
 from tests.support.cloud import Cloud
-from tests.support.eventually import eventually
 
 from econe.actions.keymaker import OpenSshKeys
 
-SIGNATURES = {"its own choice": {}, "4": {"signature_version": "4"}}
-
 
 @pytest.fixture(params=SIGNATURES)
-def driver(cloud: Cloud, request: pytest.FixtureRequest) -> Any:
-    """Its own choice for us-east-1 is signature version 2."""
-    where = urlsplit(cloud.url)
-    made = get_driver(Provider.EC2)(
-        cloud.caller.access_key,
-        cloud.caller.secret,
-        secure=False,
-        host=where.hostname,
-        port=where.port,
-        region="us-east-1",
-        **SIGNATURES[request.param],
-    )
-    assert made.signature_version == {"its own choice": "2"}.get(request.param, "4")
-    return made
-
-
-def until(driver: Any, node: Any, state: Any) -> Any:
-    """The node as it is listed once it has the state."""
-
-    def seen() -> Any:
-        (listed,) = driver.list_nodes(ex_node_ids=[node.id])
-        return listed if listed.state == state else None
-
-    eventually(lambda: seen() is not None, within_s=20)
-    return seen()
-
-
-def size(driver: Any, name: str) -> NodeSize:
-    return next(each for each in driver.list_sizes() if each.id == name)
+def driver(door: Door, request: pytest.FixtureRequest) -> Any:
+    return driver_at(door, request.param)
 
 
 def test_places_sizes_and_images_are_listed(cloud: Cloud, driver: Any) -> None:
@@ -66,49 +36,8 @@ def test_places_sizes_and_images_are_listed(cloud: Cloud, driver: Any) -> None:
 
 
 def test_a_node_lives_its_life(cloud: Cloud, driver: Any) -> None:
-    pair = driver.create_key_pair("mykey")
-    node = driver.create_node(
-        name="web <1>",
-        size=size(driver, "t2.micro"),
-        image=driver.get_image(cloud.image()),
-        location=driver.list_locations()[0],
-        ex_keyname=pair.name,
-        ex_userdata="#!/bin/sh\n",
-        ex_metadata={"team": "a&b"},
-        ex_security_groups=["default"],
-        ex_clienttoken="once",
-    )
-    node = until(driver, node, NodeState.RUNNING)
-    assert [each.id for each in driver.list_nodes()] == [node.id]
-    assert (node.name, node.extra["key_name"], node.extra["instance_type"]) == (
-        "web <1>", "mykey", "t2.micro",
-    )  # fmt: skip
-    assert node.public_ips == []
-    assert len(node.private_ips) == 1
-    assert node.extra["block_device_mapping"][0]["ebs"]["status"] == "attached"
-    assert node.created_at is not None
-    _changes(driver, node)
-    assert driver.destroy_node(node)
-    until(driver, node, NodeState.TERMINATED)
-    assert driver.list_volumes() == []
-
-
-def _changes(driver: Any, node: Any) -> None:
-    assert driver.ex_create_tags(node, {"team": "b", "empty": ""})
-    tags = {"Name": "web <1>", "team": "b", "empty": ""}
-    assert driver.ex_describe_tags(node) == tags
-    assert driver.list_nodes(ex_filters={"tag:team": "b"})[0].id == node.id
-    assert driver.list_nodes(ex_filters={"tag:team": "a&b"}) == []
-    assert driver.ex_delete_tags(node, {"empty": None, "team": "b"})
-    assert driver.ex_describe_tags(node) == {"Name": "web <1>"}
-    assert driver.reboot_node(node)
-    assert driver.stop_node(node)
-    node = until(driver, node, NodeState.STOPPED)
-    assert driver.ex_change_node_size(node, size(driver, "t2.small"))
-    assert driver.start_node(node)
-    node = until(driver, node, NodeState.RUNNING)
-    assert node.extra["instance_type"] == "t2.small"
-    assert driver.ex_get_console_output(node)["instance_id"] == node.id
+    """What it does and what it insists on stands in stories/libcloud.py."""
+    live(driver, cloud.image(), "#!/bin/sh\n")
 
 
 def test_several_nodes_at_once(cloud: Cloud, driver: Any) -> None:

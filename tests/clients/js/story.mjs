@@ -1,6 +1,7 @@
 // A create-read-change-delete story with the unmodified AWS SDK for JavaScript v3.
-// Endpoint, region and keys come from the environment, as in any user's script; the image is the
-// one argument. What is not as EC2 does it throws, and so ends this with code 1.
+// Endpoint, region and keys come from the environment, as in any user's script; the arguments are
+// the image, how many instances, and a pattern for what the console tells in the end (none where
+// there is no guest). What is not as EC2 does it throws, and so ends this with code 1.
 import assert from "node:assert/strict";
 import {
   CreateKeyPairCommand,
@@ -35,9 +36,9 @@ import {
 } from "@aws-sdk/client-ec2";
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 
-const image = process.argv[2];
+const [image, count, told] = process.argv.slice(2);
 const ec2 = new EC2Client({ maxAttempts: 1 });
-const waiting = { client: ec2, minDelay: 1, maxDelay: 1, maxWaitTime: 20 };
+const waiting = { client: ec2, minDelay: 1, maxDelay: 1, maxWaitTime: 90 };
 
 const { Account } = await new STSClient({}).send(new GetCallerIdentityCommand({}));
 assert.match(Account, /^[0-9]{12}$/);
@@ -45,20 +46,21 @@ const { Regions } = await ec2.send(new DescribeRegionsCommand({}));
 assert.equal(Regions[0].RegionName, "us-east-1");
 
 // create
-const pair = await ec2.send(new CreateKeyPairCommand({ KeyName: "mykey", KeyType: "ed25519" }));
+const pair = await ec2.send(new CreateKeyPairCommand({ KeyName: "javascript", KeyType: "ed25519" }));
 assert.match(pair.KeyMaterial, /^-----BEGIN/);
-await waitUntilKeyPairExists(waiting, { KeyNames: ["mykey"] });
+await waitUntilKeyPairExists(waiting, { KeyNames: ["javascript"] });
 await waitUntilImageAvailable(waiting, { ImageIds: [image] });
 const Tags = [{ Key: "Name", Value: "<web> & ü" }, { Key: "empty", Value: "" }];
 const { LaunchTemplate } = await ec2.send(new CreateLaunchTemplateCommand({
   LaunchTemplateName: "web",
-  LaunchTemplateData: { ImageId: image, InstanceType: "t2.micro", KeyName: "mykey" },
+  LaunchTemplateData: { ImageId: image, InstanceType: "t2.micro", KeyName: "javascript" },
 }));
+const script = "#!/bin/sh\necho hello from $(imds meta-data/instance-id)\n";
 const order = {
   LaunchTemplate: { LaunchTemplateId: LaunchTemplate.LaunchTemplateId, Version: "$Latest" },
-  MinCount: 7,
-  MaxCount: 7,
-  UserData: Buffer.from("#!/bin/sh\n").toString("base64"),
+  MinCount: Number(count),
+  MaxCount: Number(count),
+  UserData: Buffer.from(script).toString("base64"),
   ClientToken: "once",
   TagSpecifications: [{ ResourceType: "instance", Tags }],
 };
@@ -71,7 +73,8 @@ await waitUntilInstanceRunning(waiting, { InstanceIds });
 await waitUntilInstanceStatusOk(waiting, { InstanceIds });
 
 // read
-const filters = { Filters: [{ Name: "tag:Name", Values: ["<web> & ?"] }] };
+const running = { Name: "instance-state-name", Values: ["running"] };
+const filters = { Filters: [{ Name: "tag:Name", Values: ["<web> & ?"] }, running] };
 const { Reservations } = await ec2.send(new DescribeInstancesCommand(filters));
 const [instance] = Reservations[0].Instances;
 assert.ok(instance.LaunchTime instanceof Date && Math.abs(Date.now() - instance.LaunchTime) < 6e4);
@@ -82,7 +85,7 @@ const own = instance.Tags.filter((tag) => !tag.Key.startsWith("aws:"));
 assert.deepEqual(own.sort((a, b) => (a.Key < b.Key ? -1 : 1)), Tags);
 assert.equal(instance.Tags.length, 4); // and which launch template it is from
 const paged = [];
-for await (const page of paginateDescribeInstances({ client: ec2, pageSize: 5 }, {})) {
+for await (const page of paginateDescribeInstances({ client: ec2, pageSize: 5 }, { Filters: [running] })) {
   paged.push(...page.Reservations.flatMap((each) => each.Instances));
 }
 assert.deepEqual(paged.map((each) => each.InstanceId).sort(), [...InstanceIds].sort());
@@ -95,7 +98,7 @@ let tags = 0;
 for await (const page of paginateDescribeTags({ client: ec2, pageSize: 5 }, {})) {
   tags += page.Tags.length;
 }
-assert.ok(tags >= 14);
+assert.ok(tags >= 2 * count);
 
 // change
 const one = { InstanceIds: [instance.InstanceId] };
@@ -109,12 +112,20 @@ const InstanceType = { Value: "t2.small" };
 await ec2.send(new ModifyInstanceAttributeCommand({ InstanceId, InstanceType }));
 const attribute = { InstanceId, Attribute: "userData" };
 const { UserData } = await ec2.send(new DescribeInstanceAttributeCommand(attribute));
-assert.equal(Buffer.from(UserData.Value, "base64").toString(), "#!/bin/sh\n");
+assert.equal(Buffer.from(UserData.Value, "base64").toString(), script);
 await ec2.send(new StartInstancesCommand(one));
 await waitUntilInstanceRunning(waiting, one);
 const changed = await ec2.send(new DescribeInstancesCommand(one));
 assert.equal(changed.Reservations[0].Instances[0].InstanceType, "t2.small");
-assert.equal((await ec2.send(new GetConsoleOutputCommand({ InstanceId }))).InstanceId, InstanceId);
+let output = await ec2.send(new GetConsoleOutputCommand({ InstanceId }));
+assert.equal(output.InstanceId, InstanceId);
+const shown = () => Buffer.from(output.Output ?? "", "base64").toString();
+const end = Date.now() + 9e4;
+while (told && !new RegExp(told).test(shown())) {
+  assert.ok(Date.now() < end, shown());
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  output = await ec2.send(new GetConsoleOutputCommand({ InstanceId, Latest: true }));
+}
 
 // what goes wrong has its code
 await assert.rejects(
@@ -133,6 +144,7 @@ await assert.rejects(
 await ec2.send(new TerminateInstancesCommand({ InstanceIds }));
 await waitUntilInstanceTerminated(waiting, { InstanceIds });
 await ec2.send(new DeleteLaunchTemplateCommand({ LaunchTemplateName: "web" }));
-await ec2.send(new DeleteKeyPairCommand({ KeyName: "mykey" }));
-assert.deepEqual((await ec2.send(new DescribeKeyPairsCommand({}))).KeyPairs, []);
+await ec2.send(new DeleteKeyPairCommand({ KeyName: "javascript" }));
+const { KeyPairs } = await ec2.send(new DescribeKeyPairsCommand({}));
+assert.ok(!KeyPairs.some((each) => each.KeyName === "javascript"));
 console.log("the story is told");
