@@ -44,12 +44,15 @@ def test_only_registered_images_are_listed(helen):
     assert shown(helen, ImageIds=[second], **only("registered", "false")) == [second]
 
 
-def test_a_deregistered_image_is_not_listed_at_all(helen):
+def test_a_deregistered_image_is_not_listed_at_all(helen, paris):
     image = helen.image()
     helen("DeregisterImage", ImageId=image)
     assert shown(helen) == shown(helen, **only("registered", "false")) == []
+    assert shown(helen, ImageIds=[image]) == []
+    kept = helen.image()
+    assert shown(helen, ImageIds=[image, kept]) == [kept]
     with refused(NotFound, Noun.IMAGE):
-        helen("DescribeImages", ImageIds=[image])
+        paris("DescribeImages", ImageIds=[image])
 
 
 def test_public_images_of_others_are_listed_with_their_owners_name(helen, paris):

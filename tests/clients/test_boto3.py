@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from botocore import xform_name
+from botocore.exceptions import ClientError
 from tests.clients.conftest import account_of
 from tests.clients.stories.boto import QUICK, named, play
 from tests.support.cloud import Cloud, session

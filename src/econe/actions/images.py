@@ -184,7 +184,7 @@ def describe_images(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
         criteria=tuple(listed),
     )
     if query.ids is not None:
-        check_ids(ctx.tx.images, query, Noun.IMAGE)
+        check_ids(ctx.tx.images, _without_deregistered(ctx, query), Noun.IMAGE)
     wanted = (
         *listed,
         *sieve.criteria,
@@ -201,6 +201,18 @@ def describe_images(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     query = replace(query, criteria=wanted)
     kept, token = gather(ctx, ctx.tx.images, query, sieve=sieve, page=page, show=show)
     return answer("Images", kept, token)
+
+
+def _without_deregistered(ctx: Context, query: Query) -> Query:
+    """One's own image that was deregistered is not found, and that is no error (API reference,
+    DescribeImages: "and then return empty results"). Ansible's ec2_ami relies on it."""
+    deregistered = Query(
+        account=ctx.account.number,
+        ids=query.ids,
+        criteria=(Criterion("state", (ImageState.DEREGISTERED,)),),
+    )
+    gone = {key.id for key in ctx.tx.images.keys(deregistered).items}
+    return replace(query, ids=tuple(each for each in query.ids or () if each not in gone))
 
 
 def _whose_tags(ctx: Context, criteria: Sequence[Criterion]) -> list[Criterion]:
