@@ -37,6 +37,12 @@ def test_create_writes_a_file_that_only_its_owner_can_read(cloud, run, tmp_path)
     assert cloud.asked[0]["KeyType"] == "rsa"
 
 
+def test_a_key_for_putty_is_asked_for_as_such(cloud, run):
+    cloud.answers = [CREATED]
+    run(CREATE_KEYPAIR, "mykey", "--format", "ppk")
+    assert cloud.asked[0]["KeyFormat"] == "ppk"
+
+
 def test_with_a_file_the_key_is_not_in_the_json(cloud, run, tmp_path):
     cloud.answers = [CREATED]
     told = json.loads(run(CREATE_KEYPAIR, "mykey", "--json", "-o", str(tmp_path / "k")).out)

@@ -213,3 +213,11 @@ def test_tags_of_the_cloud_itself_stay_when_all_are_deleted(helen):
         tx.tags.put(helen.account.number, id_, "instance", {"aws:cloud": "ours", "mine": "x"})
     helen("DeleteTags", Resources=[id_])
     assert tags_of(helen, id_) == {"aws:cloud": "ours"}
+
+
+def test_all_that_are_missing_are_named_and_none_is_tagged(helen):
+    (id_,) = helen.launch()
+    asked = [id_, "i-00000098", "i-00000099", "vol-00000099"]
+    with refused(NotFound, Noun.INSTANCE, "i-00000098, i-00000099"):
+        helen("CreateTags", Resources=asked, Tags=pairs(a="b"))
+    assert tags_of(helen, id_) == {}

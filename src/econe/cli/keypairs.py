@@ -35,7 +35,7 @@ def _show_key(answer: dict[str, Any]) -> None:
     print(f"Fingerprint: {printable(text_at(answer, 'keyFingerprint'))}")
 
 
-def _pem(answer: dict[str, Any]) -> str:
+def _private_key(answer: dict[str, Any]) -> str:
     material = text_at(answer, "keyMaterial")
     if not material:
         raise BadAnswer("the server's answer has no private key")
@@ -47,26 +47,27 @@ def _pem(answer: dict[str, Any]) -> str:
 
 def _create(asked: Asked, session: Session) -> None:
     params = [("KeyName", one_argument(asked, "NAME"))]
-    type_ = asked.get("type")
-    if type_ is not None:
-        params.append(("KeyType", type_))
+    for option, member in (("type", "KeyType"), ("format", "KeyFormat")):
+        value = asked.get(option)
+        if value is not None:
+            params.append((member, value))
     path = asked.get("output")
     if path is None:
         answer = session.call("CreateKeyPair", params)
-        pem = _pem(answer)
+        private = _private_key(answer)
     else:
         from econe.cli.files import SecretFile
 
         with SecretFile(path) as file:
             answer = session.call("CreateKeyPair", params)
-            file.keep(_pem(answer).encode("utf-8"))
+            file.keep(_private_key(answer).encode("utf-8"))
         answer.pop("keyMaterial", None)
     if asked.has("json"):
         show_json(answer)
         return
     _show_key(answer)
     if path is None:
-        print(f"Private Key:\n{pem}", end="")
+        print(f"Private Key:\n{private}", end="")
 
 
 CREATE_KEYPAIR = Tool(
@@ -86,6 +87,7 @@ The private key is told this once and is kept nowhere: write it to a file with -
             "FILE",
         ),
         Option("type", "rsa or ed25519. Default: rsa.", "t", "TYPE"),
+        Option("format", "pem, or ppk: a file of PuTTY's. Default: pem.", value="FORMAT"),
     ),
     examples=(
         Example(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from econe.domain.faults import Invalid, LimitExceeded, Malformed, NotFound, Noun, Unavailable
+from econe.domain.faults import Invalid, LimitExceeded, Malformed, Noun, Unavailable, all_missing
 from econe.domain.ids import noun_of, read_id
 from econe.domain.images import ImageState
 from econe.domain.ports import Rows, Transaction
@@ -90,16 +90,18 @@ def check_tellable(keys: Iterable[str]) -> None:
 def put_tags(tx: Transaction, account: str, asked: Sequence[str], tags: Mapping[str, str]) -> None:
     """The same tags on each resource, or on none where one of them cannot bear them."""
     check_tags(tags)
-    targets = [_owned(tx, account, text) for text in dict.fromkeys(asked)]
-    for noun, row in targets:
-        if noun is Noun.INSTANCE and row.metadata_options.tells_tags:
-            check_tellable(tags)
-        if len(of_users(tx.tags.of(row.id)).keys() | tags.keys()) > MOST:
-            raise LimitExceeded(
-                Noun.TAG, row.id, f"The resource '{row.id}' would have more than {MOST} tags."
-            )
-    for noun, row in targets:
-        tx.tags.put(account, row.id, noun.value, tags)
+    targets = _owned(tx, account, asked)
+    for noun, rows in targets.items():
+        for row in rows:
+            if noun is Noun.INSTANCE and row.metadata_options.tells_tags:
+                check_tellable(tags)
+            if len(of_users(row.tags).keys() | tags.keys()) > MOST:
+                raise LimitExceeded(
+                    Noun.TAG, row.id, f"The resource '{row.id}' would have more than {MOST} tags."
+                )
+    for noun, rows in targets.items():
+        for row in rows:
+            tx.tags.put(account, row.id, noun.value, tags)
 
 
 def drop_tags(
@@ -112,38 +114,44 @@ def drop_tags(
     users' (API reference, DeleteTags: "We do not delete Amazon Web Services-generated tags")."""
     for key, _ in tags or ():
         check_key(key)
-    targets = [_owned(tx, account, text) for text in dict.fromkeys(asked)]
-    for _, row in targets:
-        _drop(tx, row.id, _of_users(tx, row.id) if tags is None else tags)
+    for rows in _owned(tx, account, asked).values():
+        for row in rows:
+            for key, value in _of_users(row) if tags is None else tags:
+                tx.tags.drop(row.id, key, value)
 
 
 def drop_all_tags(tx: Transaction, row_id: str) -> None:
     """Of a thing that users see no more, and whose row stays."""
-    _drop(tx, row_id, [(key, None) for key in tx.tags.of(row_id)])
+    for key in tx.tags.of(row_id):
+        tx.tags.drop(row_id, key)
 
 
-def _of_users(tx: Transaction, row_id: str) -> list[tuple[str, str | None]]:
-    return [(key, None) for key in of_users(tx.tags.of(row_id))]
+def _of_users(row: Any) -> list[tuple[str, str | None]]:
+    return [(key, None) for key in of_users(row.tags)]
 
 
-def _drop(tx: Transaction, row_id: str, tags: Iterable[tuple[str, str | None]]) -> None:
-    for key, value in tags:
-        tx.tags.drop(row_id, key, value)
+def _owned(tx: Transaction, account: str, asked: Sequence[str]) -> dict[Noun, list[Any]]:
+    """The account's resources of these ids, each once, by their kind. Raises Malformed, NotFound,
+    and Unavailable for an image that was deregistered."""
+    ids: dict[Noun, dict[str, None]] = {}
+    for text in asked:
+        noun = noun_of(text)
+        if noun is None:
+            raise Malformed(Noun.RESOURCE, text, f"The ID '{text}' is not valid")
+        ids.setdefault(noun, {})[read_id(noun, text)] = None
+    return {noun: _owned_of(tx, account, noun, list(theirs)) for noun, theirs in ids.items()}
 
 
-def _owned(tx: Transaction, account: str, asked: str) -> tuple[Noun, Any]:
-    """The kind and the row of a resource of the account. Raises Malformed, NotFound, and
-    Unavailable for an image that was deregistered."""
-    noun = noun_of(asked)
-    if noun is None:
-        raise Malformed(Noun.RESOURCE, asked, f"The ID '{asked}' is not valid")
-    row_id = read_id(noun, asked)
-    row = _rows(tx)[noun].get(row_id) if noun in TAGGABLE else None
-    if row is None or row.account != account:
-        raise NotFound(noun, asked)
-    if noun is Noun.IMAGE and row.state is ImageState.DEREGISTERED:
-        raise Unavailable(noun, asked, f"The image id '[{asked}]' is no longer available")
-    return noun, row
+def _owned_of(tx: Transaction, account: str, noun: Noun, ids: Sequence[str]) -> list[Any]:
+    found = _rows(tx)[noun].many(ids) if noun in TAGGABLE else []
+    owned = [row for row in found if row.account == account]
+    known = {row.id for row in owned}
+    if missing := [row_id for row_id in ids if row_id not in known]:
+        raise all_missing(noun, missing)
+    for row in owned:
+        if noun is Noun.IMAGE and row.state is ImageState.DEREGISTERED:
+            raise Unavailable(noun, row.id, f"The image id '[{row.id}]' is no longer available")
+    return owned
 
 
 def _rows(tx: Transaction) -> Mapping[Noun, Rows[Any]]:
