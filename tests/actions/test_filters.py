@@ -176,3 +176,32 @@ def test_rows_whose_views_are_looked_into_are_read_in_parts():
     assert asked_for == [250, 250, None, 20]
     assert gathered(Sieve(never=True)) == ([], None)
     assert len(asked_for) == 4
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("ip-172-31-0-4.ec2.internal", ("172.31.0.4",)),
+        ("ip-172-31-0-4", ("172.31.0.4",)),
+        ("elephant", ()),
+        ("ip-172-31-0-?.ec2.internal", None),
+        ("", None),
+    ],
+)
+def test_a_name_leads_to_its_address(value, kept):
+    """So that a node that looks for itself by its name is found without looking at all of them."""
+    asked = {"Filters": [{"Name": "private-dns-name", "Values": [value]}]}
+    sieve = read_filters(asked, INSTANCE_FILTERS)
+    assert sieve.criteria == (() if kept is None else (Criterion("private_ip", kept),))
+    assert [path.field for path in sieve.paths] == ["PrivateDnsName"]
+
+
+def test_and_it_is_the_whole_name_that_counts(helen):
+    (id_,) = helen.running()
+    for name, found in (
+        ("ip-172-31-0-4.ec2.internal", [id_]),
+        ("ip-172-31-0-4.ec2.elsewhere", []),
+        ("ip-172-31-0-4", []),
+    ):
+        asked = [{"Name": "private-dns-name", "Values": [name, "elephant"]}]
+        assert helen.shown(Filters=asked) == found

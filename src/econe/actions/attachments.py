@@ -9,6 +9,7 @@ from econe.actions.listing import MANAGED, Listing, answer, describe
 from econe.actions.registry import action
 from econe.domain.faults import Noun
 from econe.domain.networks import NetworkInterface
+from econe.domain.places import address_named
 from econe.domain.volumes import Volume
 
 VOLUMES: Final[Listing[Volume]] = Listing(
@@ -89,6 +90,7 @@ INTERFACES: Final[Listing[NetworkInterface]] = Listing(
             "source-dest-check": "SourceDestCheck",
             "status": "Status",
         },
+        narrowed={"private-dns-name": ("private_ip", address_named)},
     ),
 )
 

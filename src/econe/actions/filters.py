@@ -7,7 +7,7 @@ any row is read: NOTHING stands for what no resource of this cloud has (a Spot r
 that such a filter truthfully matches nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -23,8 +23,7 @@ MOST_VALUES: Final = 200
 NOTHING: Final = ""
 """The path to what nothing here has."""
 NO: Final = "=false"
-"""The path to what is false of all that is here. `=` begins a text instead of a path; behind a
-path (`NetworkInterfaces.=false`) it is of each that is there, so of nothing where none is."""
+"""The path to what is false of all that is here. `=` begins a text instead of a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +34,11 @@ class Table:
     shown: Mapping[str, str]
     tagged: bool = True
     coded: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
-    """Name -> field of the dataclass, and what is said of each value -> the value: for what is
-    shown as a number and kept as a word."""
+    """Name -> field of the dataclass, and what is shown -> the pattern of what is kept: for what is
+    shown as a number and kept as a word, or is the same of all rows that have something."""
+    narrowed: Mapping[str, tuple[str, Callable[[str], str]]] = field(default_factory=dict)
+    """Of `shown`: name -> field of the dataclass, and what it must be in rows whose view shows this
+    text (empty: none does), so that the store can find those that are worth looking at."""
 
     def names(self) -> set[str]:
         return {*self.pushed, *self.shown, *self.coded}
@@ -90,6 +92,7 @@ def read_filters(asked: Mapping[str, Any], table: Table) -> Sieve:
             never |= not any(matches(values, text) for text in texts_at({}, table.shown[name]))
         else:
             paths.append(Criterion(table.shown[name], values))
+            criteria += _narrow(values, *table.narrowed[name]) if name in table.narrowed else ()
     return Sieve(tuple(criteria), tuple(paths), never)
 
 
@@ -106,6 +109,15 @@ def _read_filter(given: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     if name.endswith("-id") and not _is_of_tags(name):
         values = tuple(in_full(value) for value in values)
     return name, values
+
+
+def _narrow(
+    values: Sequence[str], kept_in: str, kept_as: Callable[[str], str]
+) -> tuple[Criterion, ...]:
+    """Nothing for patterns, and for the empty text, which views show of rows that have nothing."""
+    if any(not value or set(value) & _SIGNS for value in values):
+        return ()
+    return (Criterion(kept_in, tuple(filter(None, map(kept_as, values)))),)
 
 
 def _is_of_all(path: str) -> bool:
@@ -161,6 +173,7 @@ def matches(patterns: Sequence[str], text: str) -> bool:
     )
 
 
+_SIGNS: Final = frozenset("*?\\")
 _ANY, _ONE = object(), object()
 
 

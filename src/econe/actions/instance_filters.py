@@ -5,9 +5,9 @@ from typing import Final
 from econe.actions.filters import NO, NOTHING, Table
 from econe.actions.views import HYPERVISOR, PLATFORM, USAGE
 from econe.domain.instances import STATE_CODES
+from econe.domain.places import address_named
 
 _INTERFACE: Final = "NetworkInterfaces"
-_ATTACHMENT: Final = "NetworkInterfaces.Attachment"
 _ADDRESSES: Final = "NetworkInterfaces.PrivateIpAddresses"
 
 STATE: Final = {
@@ -16,6 +16,22 @@ STATE: Final = {
         {str(code): state.value for state, code in STATE_CODES.items()},
     )
 }
+
+OF_INTERFACES: Final = {
+    "network-interface.addresses.primary": "true",
+    "network-interface.attachment.network-card-index": "0",
+    "network-interface.attachment.status": "attached",
+    "network-interface.deny-all-igw-traffic": "false",
+    "network-interface.description": "",
+    "network-interface.ipv6-native": "false",
+    "network-interface.operator.managed": "false",
+    "network-interface.requester-managed": "false",
+    "network-interface.status": "in-use",
+    "private-dns-name-options.enable-resource-name-dns-a-record": "false",
+    "private-dns-name-options.enable-resource-name-dns-aaaa-record": "false",
+    "private-dns-name-options.hostname-type": "ip-name",
+}
+"""What is so of all instances that are in a network: a terminated one is in none."""
 
 INSTANCE_FILTERS: Final = Table(
     pushed={
@@ -105,7 +121,6 @@ INSTANCE_FILTERS: Final = Table(
         "network-interface.addresses.association.ip-owner-id": NOTHING,
         "network-interface.addresses.association.public-dns-name": NOTHING,
         "network-interface.addresses.association.public-ip": NOTHING,
-        "network-interface.addresses.primary": f"{_ADDRESSES}.Primary",
         "network-interface.addresses.private-dns-name": f"{_ADDRESSES}.PrivateDnsName",
         "network-interface.association.allocation-id": NOTHING,
         "network-interface.association.association-id": NOTHING,
@@ -114,25 +129,17 @@ INSTANCE_FILTERS: Final = Table(
         "network-interface.association.ip-owner-id": NOTHING,
         "network-interface.association.public-dns-name": NOTHING,
         "network-interface.association.public-ip": NOTHING,
-        "network-interface.attachment.network-card-index": f"{_ATTACHMENT}.NetworkCardIndex",
-        "network-interface.attachment.status": f"{_ATTACHMENT}.Status",
         "network-interface.availability-zone": "InterfaceZones",
-        "network-interface.deny-all-igw-traffic": f"{_INTERFACE}.{NO}",
-        "network-interface.description": f"{_INTERFACE}.Description",
         "network-interface.ipv4-prefixes.ipv4-prefix": NOTHING,
         "network-interface.ipv6-address": NOTHING,
         "network-interface.ipv6-addresses.ipv6-address": NOTHING,
         "network-interface.ipv6-addresses.is-primary-ipv6": NOTHING,
-        "network-interface.ipv6-native": f"{_INTERFACE}.{NO}",
         "network-interface.ipv6-prefixes.ipv6-prefix": NOTHING,
-        "network-interface.operator.managed": f"{_INTERFACE}.{NO}",
         "network-interface.operator.principal": NOTHING,
         "network-interface.outpost-arn": NOTHING,
         "network-interface.private-dns-name": f"{_INTERFACE}.PrivateDnsName",
         "network-interface.public-dns-name": NOTHING,
         "network-interface.requester-id": NOTHING,
-        "network-interface.requester-managed": f"{_INTERFACE}.{NO}",
-        "network-interface.status": f"{_INTERFACE}.Status",
         "network-interface.tag-key": "InterfaceTags.Key",
         "network-interface.tag-value": "InterfaceTags.Value",
         "network-performance-options.bandwidth-weighting": NOTHING,
@@ -144,13 +151,6 @@ INSTANCE_FILTERS: Final = Table(
         "platform": NOTHING,
         "platform-details": f"={PLATFORM}",
         "private-dns-name": "PrivateDnsName",
-        "private-dns-name-options.enable-resource-name-dns-a-record": (
-            "PrivateDnsNameOptions.EnableResourceNameDnsARecord"
-        ),
-        "private-dns-name-options.enable-resource-name-dns-aaaa-record": (
-            "PrivateDnsNameOptions.EnableResourceNameDnsAAAARecord"
-        ),
-        "private-dns-name-options.hostname-type": "PrivateDnsNameOptions.HostnameType",
         "product-code": NOTHING,
         "product-code.type": NOTHING,
         "ramdisk-id": NOTHING,
@@ -162,7 +162,12 @@ INSTANCE_FILTERS: Final = Table(
         "usage-operation": f"={USAGE}",
         "virtualization-type": "=hvm",
     },
-    coded=STATE,
+    coded=STATE | {name: ("interfaces.id", {text: "*"}) for name, text in OF_INTERFACES.items()},
+    narrowed={
+        "network-interface.addresses.private-dns-name": ("interfaces.private_ip", address_named),
+        "network-interface.private-dns-name": ("interfaces.private_ip", address_named),
+        "private-dns-name": ("private_ip", address_named),
+    },
 )
 
 STATUS_FILTERS: Final = Table(

@@ -29,6 +29,15 @@ def private_dns_name(private_ip: str, region: str) -> str:
     return f"{hostname(private_ip)}.{private_domain(region)}"
 
 
+def address_named(name: str) -> str:
+    """The address in a name that private_dns_name() may have made; empty for any other text."""
+    first, _, _ = name.partition(".")
+    words = first.split("-")
+    if len(words) != 5 or words[0] != "ip":
+        return ""
+    return ".".join(words[1:])
+
+
 def zone_id(region: str, zone: str) -> str:
     """`use1-az1` for us-east-1a, by Amazon's scheme; the zone's name where none applies."""
     words = region.split("-")
