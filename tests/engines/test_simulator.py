@@ -1,6 +1,7 @@
 """What the simulator has beyond the contract: its script, its world, its honesty."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from tests.support.machines import machine
@@ -51,6 +52,19 @@ def test_faults_that_are_cleared_do_not_come(world: World, engine: Engine):
     world.script.fail("networks.look", 5, with_=EngineBusy("later"))
     world.script.clear()
     assert engine.networks.look() == set()
+
+
+def test_a_machine_boots_as_what_it_is_started_as(world: World, engine: Engine):
+    """Its type may have been changed while it was off; one that was hibernated goes on."""
+    id_ = define(engine)
+    engine.machines.start(machine())
+    engine.machines.power_off(id_)
+    engine.machines.start(replace(machine(), vcpus=7, memory_mib=777))
+    written, _ = engine.consoles.output(id_) or (b"", None)
+    assert b"7 vCPU" in written.splitlines()[-2]
+    engine.machines.hibernate(id_)
+    engine.machines.start(replace(machine(), vcpus=9))
+    assert world.machines[id_].spec == replace(machine(), vcpus=7, memory_mib=777)
 
 
 def test_a_machine_cannot_be_started_before_its_network_knows_it(engine: Engine):

@@ -1,6 +1,7 @@
 """Requests through the whole pipeline, without a socket."""
 
 import logging
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -197,6 +198,43 @@ def test_a_listing_is_one_transaction_and_a_change_is_two(desk: Desk) -> None:
     begun.clear()
     desk.ask("CreateKeyPair", KeyName="k", KeyType="ed25519")
     assert begun == ["reading", "writing"]
+
+
+def test_keys_are_made_while_no_transaction_is_open(desk: Desk) -> None:
+    """An RSA key takes a tenth of a second and more, and whoever writes holds the one writer."""
+    store, maker = desk.app.store, desk.app.cloud.key_maker
+    open_now: list[str] = []
+    open_then: list[list[str]] = []
+
+    class Watched:
+        @contextmanager
+        def reading(self) -> Any:
+            with store.reading() as tx:
+                open_now.append("reading")
+                yield tx
+            open_now.pop()
+
+        @contextmanager
+        def writing(self) -> Any:
+            with store.writing() as tx:
+                open_now.append("writing")
+                yield tx
+            open_now.pop()
+
+        def mark(self) -> Any:
+            return store.mark()
+
+    class Maker:
+        def make(self, *what: Any, **more: Any) -> Any:
+            open_then.append(list(open_now))
+            return maker.make(*what, **more)
+
+    cloud = replace(desk.app.cloud, key_maker=Maker())
+    desk.with_door(store=Watched(), cloud=cloud)
+    assert desk.ask("CreateKeyPair", KeyName="k", KeyType="rsa").status == 200
+    assert open_then == [[]]
+    assert desk.ask("CreateKeyPair", KeyName="k").code == "InvalidKeyPair.Duplicate"
+    assert open_then == [[]]
 
 
 def _handled_by(desk: Desk, call: Any) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from econe.actions.fragments import Rendered
 from econe.domain.accounts import Account
@@ -39,3 +39,5 @@ class Context:
     """UploadImage only: the body, already received and proven."""
     access_key: str = ""
     """The access key that proved the caller."""
+    prepared: Any = None
+    """Of handlers that prepare: what was made before the transaction. None where nothing was."""

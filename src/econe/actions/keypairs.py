@@ -1,5 +1,6 @@
 """Key pairs."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from econe.actions.registry import action
 from econe.actions.tagspecs import read_specifications
 from econe.domain.faults import Missing, Noun, all_missing
 from econe.domain.keypairs import KeyPair
+from econe.domain.ports import KnownKey
 from econe.domain.queries import Criterion, Query, literally
 
 KEY_FILTERS: Final = Table(
@@ -20,19 +22,30 @@ KEY_FILTERS: Final = Table(
 )
 
 
-@action("CreateKeyPair", writes=True, takes="KeyName KeyType KeyFormat TagSpecifications")
+def _prepare(ctx: Context, asked: dict[str, Any]) -> Callable[[], KnownKey]:
+    return ctx.cloud.key_pairs.prepare(ctx.tx, ctx.account.number, **_order(asked))
+
+
+@action(
+    "CreateKeyPair",
+    writes=True,
+    takes="KeyName KeyType KeyFormat TagSpecifications",
+    prepares=_prepare,
+)
 def create_key_pair(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    tags = read_specifications(asked, ["key-pair"])
     row, private = ctx.cloud.key_pairs.create(
-        ctx.tx,
-        ctx.account.number,
-        name=asked["KeyName"],
-        key_type=asked.get("KeyType", "rsa"),
-        key_format=asked.get("KeyFormat", "pem"),
-        tags=tags.get("key-pair", {}),
-        now=ctx.now,
+        ctx.tx, ctx.account.number, **_order(asked), now=ctx.now, made=ctx.prepared
     )
     return {**_named(row), "KeyMaterial": private.reveal()}
+
+
+def _order(asked: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": asked["KeyName"],
+        "key_type": asked.get("KeyType", "rsa"),
+        "key_format": asked.get("KeyFormat", "pem"),
+        "tags": read_specifications(asked, ["key-pair"]).get("key-pair", {}),
+    }
 
 
 @action("ImportKeyPair", writes=True, takes="KeyName PublicKeyMaterial TagSpecifications")

@@ -10,6 +10,7 @@ from econe.domain.cloud import Cloud
 
 Call = Callable[[Context, dict[str, Any]], dict[str, Any]]
 Check = Callable[[Context, dict[str, Any]], None]
+Preparing = Callable[[Context, dict[str, Any]], Callable[[], Any]]
 Asking = Callable[[Cloud, dict[str, Any]], dict[str, Any]]
 
 
@@ -31,6 +32,10 @@ class Handler:
     """Whether the answer kept under a client token may be given again. Raises Fault if not."""
     only: So = field(default_factory=dict)
     """Members of `takes` that may have these values alone. `call` refuses others."""
+    prepares: Preparing | None = None
+    """What takes long and needs no row, of handlers that write. Given the request in a transaction
+    that reads, it refuses what it can and returns what is called before the one that writes; what
+    that makes is the handler's ctx.prepared."""
     moot: Mapping[str, str] = field(default_factory=dict)
     """Members of `takes` whose values make no difference in this cloud -> why that is the truth."""
 
@@ -46,6 +51,7 @@ def action(
     lasting: bool = True,
     asks: Asking | None = None,
     again: Check | None = None,
+    prepares: Preparing | None = None,
     only: So | None = None,
     moot: Mapping[str, str] | None = None,
 ) -> Callable[[Call], Call]:
@@ -61,7 +67,16 @@ def action(
             raise ValueError(f"{name} asks an engine, so it neither writes nor lasts")
         guarded = _insisting(call, values) if values else call
         HANDLERS[name] = Handler(
-            name, guarded, writes, paths, lasting, asks, again, only=values, moot=reasons
+            name,
+            guarded,
+            writes,
+            paths,
+            lasting,
+            asks,
+            again,
+            only=values,
+            prepares=prepares,
+            moot=reasons,
         )
         return call
 

@@ -1,8 +1,9 @@
 """What can be done with key pairs: create, import, delete."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from econe.domain.faults import Conflict, Duplicate, Invalid, LimitExceeded, Noun, Unsupported
 from econe.domain.hidden import Hidden
@@ -36,18 +37,37 @@ class Keyring:
         key_format: str = "pem",
         tags: Mapping[str, str],
         now: datetime,
+        made: KnownKey | None = None,
     ) -> tuple[KeyPair, Hidden[str]]:
-        """A new pair and its private half, as `pem` or `ppk`; it is told this once and not kept."""
+        """A new pair and its private half, as `pem` or `ppk`; it is told this once and not kept.
+        `made`: what prepare() made of the same."""
+        make = self.prepare(
+            tx, account, name=name, key_type=key_type, key_format=key_format, tags=tags
+        )
+        made = made or make()
+        if made.private is None:
+            raise TypeError("a key maker made a key without its private half")
+        return _keep(tx, account, name=name, key=made, tags=tags, now=now), made.private
+
+    def prepare(
+        self,
+        tx: Transaction,
+        account: str,
+        *,
+        name: str,
+        key_type: str,
+        key_format: str,
+        tags: Mapping[str, str],
+    ) -> Callable[[], KnownKey]:
+        """What makes the keys, once it is known that they may be made. For RSA it takes a tenth of
+        a second and more, and no row: it is for where no transaction waits."""
         if key_type not in TYPES:
             raise Unsupported(
                 Noun.KEY_PAIR, key_type, f"Key pairs of type '{key_type}' cannot be made."
             )
         _check_new(tx, account, name, tags)
         self._check_room(tx, account)
-        made = self.maker.make(key_type, key_format=key_format, comment=name)
-        if made.private is None:
-            raise TypeError("a key maker made a key without its private half")
-        return _keep(tx, account, name=name, key=made, tags=tags, now=now), made.private
+        return partial(self.maker.make, key_type, key_format=key_format, comment=name)
 
     def take(
         self,

@@ -9,7 +9,8 @@ the database:
 - PROVE reads: who asks, what is asked, and whether it makes sense;
 - DO is the action's own transaction: for an action that only reads it is the one of PROVE, so a
   listing is one transaction; an action that writes has its own, and holds the one writer of the
-  database for its own deed alone.
+  database for its own deed alone. What takes long and needs no row (RSA keys) is prepared between
+  the two.
 
 There is no step that asks whether an account may use an action: every account may use every one,
 on what is its own. Handlers see to that by `ctx.account`.
@@ -90,6 +91,8 @@ class Exchange:
     handler: Handler = field(init=False)
     asked: dict[str, Any] = field(init=False)
     content: Content | None = None
+    prepared: Any = None
+    """What the handler's `prepares` made."""
     tx: Transaction = field(init=False)
     said: Mapping[str, Any] = field(init=False)
     body: bytes | None = None
@@ -228,6 +231,7 @@ def _context(exchange: Exchange) -> Context:
         words=faults.tell,
         content=exchange.content,
         access_key=exchange.claim.access_key,
+        prepared=exchange.prepared,
     )
 
 
@@ -363,6 +367,10 @@ class Pipeline:
             _walk(PROVE, exchange)
             if not exchange.handler.writes:
                 _walk(PREPARE if exchange.handler.asks else DO, exchange)
+            prepares = exchange.handler.prepares
+            make = prepares(_context(exchange), exchange.asked) if prepares else None
+        if make:
+            exchange.prepared = make()
         if exchange.handler.asks:
             _walk(ASK, exchange)
         elif exchange.handler.writes:

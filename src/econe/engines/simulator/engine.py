@@ -89,6 +89,7 @@ class SimulatedMachines:
             with self._world.lock:
                 self._check(spec)
                 if not self._runs(spec.id) and not self._world.wake(spec.id):
+                    self._world.machines[spec.id].spec = spec  # its type may have been changed
                     self._world.boot(spec.id)
 
     def _runs(self, instance_id: str) -> bool:
