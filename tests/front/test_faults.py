@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,56 @@ def raised() -> Iterator[tuple[Kind, Noun, str]]:
                 and noun.value.id == "Noun"
             ):
                 yield KINDS[node.func.id], Noun[noun.attr], f"{path.name}:{node.lineno}"
+
+
+_DOCUMENTED = """
+    AuthFailure DependencyViolation DryRunOperation FilterLimitExceeded
+    IdempotentInstanceTerminated IdempotentParameterMismatch IncompleteSignature
+    IncorrectInstanceState IncorrectState InstanceCreditSpecification.NotSupported
+    InstanceLimitExceeded InsufficientAddressCapacity InsufficientCapacity
+    InsufficientFreeAddressesInSubnet InsufficientInstanceCapacity InsufficientVolumeCapacity
+    InternalError InvalidAMIAttributeItemValue InvalidAMIID.Malformed InvalidAMIID.NotFound
+    InvalidAMIID.Unavailable InvalidAMIName.Duplicate InvalidAMIName.Malformed InvalidAction
+    InvalidAddress.Malformed InvalidAddress.NotFound InvalidAllocationID.NotFound
+    InvalidBlockDeviceMapping InvalidCharacter InvalidClientTokenId InvalidGroup.Duplicate
+    InvalidGroup.NotFound InvalidGroupId.Malformed InvalidID InvalidInstanceAttributeValue
+    InvalidInstanceID.Malformed InvalidInstanceID.NotFound InvalidInstanceType InvalidKey.Format
+    InvalidKeyPair.Duplicate InvalidKeyPair.NotFound InvalidLaunchTemplateId.Malformed
+    InvalidLaunchTemplateId.NotFound InvalidLaunchTemplateId.VersionNotFound
+    InvalidLaunchTemplateName.AlreadyExistsException
+    InvalidLaunchTemplateName.MalformedException InvalidLaunchTemplateName.NotFoundException
+    InvalidNetworkInterface.InUse InvalidNetworkInterfaceID.NotFound
+    InvalidNetworkInterfaceId.Malformed InvalidParameterCombination InvalidParameterValue
+    InvalidRequest InvalidSnapshot.NotFound InvalidSnapshotID.Malformed
+    InvalidSubnetID.Malformed InvalidSubnetID.NotFound InvalidUserID.Malformed
+    InvalidVolume.NotFound InvalidVolumeID.Malformed InvalidVpcID.Malformed
+    InvalidVpcID.NotFound KeyPairLimitExceeded MalformedQueryString MaxTemplateLimitExceeded
+    MaxTemplateVersionLimitExceeded MissingAction MissingAuthenticationToken MissingParameter
+    NoSuchVersion OperationNotPermitted RequestExpired RequestLimitExceeded
+    ResourceLimitExceeded SignatureDoesNotMatch TagLimitExceeded UnauthorizedOperation
+    Unavailable UnknownParameter UnsupportedHibernationConfiguration UnsupportedOperation
+    VPCIdNotSpecified VcpuLimitExceeded VolumeInUse VolumeLimitExceeded VpcLimitExceeded
+"""
+DOCUMENTED = frozenset(_DOCUMENTED.split())
+"""Of the API reference's page "Error codes for the Amazon EC2 API", those that are said here."""
+UNDOCUMENTED = {
+    "InvalidUserData.Malformed": "what EC2 was seen to say of a launch template's user data",
+    "RequestEntityTooLarge": "S3's: EC2 itself takes no bodies that could be so large",
+    "RequestHeaderSectionTooLarge": "S3's: EC2 has no word for such a request",
+    "RequestTimeout": "S3's: EC2 itself takes no bodies that could be so slow",
+}
+
+
+def codes() -> set[str]:
+    """All that a request can be answered: of the table, and `Refusal("…`, `refused("…`."""
+    said = {words.code for words in (*BY_NOUN.values(), *BY_KIND.values())}
+    for path in Path(econe.__file__).parent.rglob("*.py"):
+        said.update(re.findall(r'\b(?:Refusal|refused)\(\s*"(\w[\w.]+)"', path.read_text("utf-8")))
+    return said
+
+
+def test_every_code_is_one_of_ec2s() -> None:
+    assert codes() == DOCUMENTED | set(UNDOCUMENTED)
 
 
 def test_every_kind_has_words() -> None:

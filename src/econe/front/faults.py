@@ -89,9 +89,6 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     (_K.FORBIDDEN, _N.INSTANCE): Words(
         "OperationNotPermitted", 400, "The operation is not permitted on instance '{}'."
     ),
-    (_K.UNAVAILABLE, _N.INSTANCE): Words(
-        "InvalidInstanceID.NotReady", 400, "The instance '{}' is not ready"
-    ),
     (_K.LIMIT, _N.INSTANCE): Words(
         "InstanceLimitExceeded", 400, "You have requested more instances than your limit allows"
     ),
