@@ -6,6 +6,10 @@ import pytest
 from tests.e2e.guest import Guest
 from tests.e2e.server import Account
 
+from econe.engines.qemu import firmware
+from econe.settings import Qemu
+
+NO_FIRMWARE = isinstance(firmware.find(Qemu()), str)
 pytestmark = [pytest.mark.e2e, pytest.mark.root]
 
 TOPOLOGY = "/sys/devices/system/cpu/cpu0/topology"
@@ -34,6 +38,17 @@ def test_one_core_of_two_threads(guest: Guest):
     assert guest.run(f"cat {TOPOLOGY}/thread_siblings_list") == "0-1"
     told = facts(guest)
     assert (told["siblings"], told["cpu cores"]) == ("2", "1")
+
+
+@pytest.mark.skipif(NO_FIRMWARE, reason="the package ovmf is not installed")
+def test_firmware_knows_the_processor_too(helen: Account, tiny_uefi_image: Path, key: Path):
+    image = helen.image(tiny_uefi_image)
+    helen.ec2.register_image(ImageLocation=image, Name="tiny uefi", BootMode="uefi")
+    id_ = helen.launch(image, KeyName="mykey", InstanceType="t3.micro")
+    helen.until(id_, "running")
+    guest = helen.guest(id_, key).until_there()
+    assert guest.run(f"cat {TOPOLOGY}/thread_siblings_list") == "0-1"
+    helen.ec2.terminate_instances(InstanceIds=[id_])
 
 
 def test_one_thread_of_it_after_a_stop(helen: Account, guest: Guest):

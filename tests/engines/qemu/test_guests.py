@@ -71,6 +71,16 @@ def test_linux_boots_says_so_reboots_when_asked_and_halts_when_asked(stand, tiny
     eventually(lambda: halted(engine, spec), within_s=60, every_s=1)
 
 
+def test_a_machine_has_the_cores_and_threads_that_it_is_given(stand, engine):
+    spec = replace(stand.spec(), vcpus=4, threads_per_core=2)
+    launch(engine, spec)
+    monitors = engine.machines.watching()
+    cpus = monitors.ask(spec.id, "query-cpus-fast")
+    shown = sorted((each["props"]["core-id"], each["props"]["thread-id"]) for each in cpus)
+    assert shown == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert {each["props"]["socket-id"] for each in cpus} == {0}
+
+
 def rebooted(engine: Engine, spec: MachineSpec) -> bool:
     """Ask, and ask again: a guest that is still booting does not hear it."""
     if console(engine, spec).count(b"tiny: Linux") == 1:
