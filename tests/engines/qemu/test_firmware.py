@@ -206,6 +206,21 @@ def test_there_are_no_variables_before_there_are_some(firmware: QemuFirmware, pl
         firmware.variables("i-00000001")
 
 
+def test_a_store_that_is_being_written_anew_is_read_when_it_is(
+    firmware: QemuFirmware, place: Place, monkeypatch: pytest.MonkeyPatch
+):
+    place.nvram.write_bytes(b"\xff" * len(flash()))
+    slept = []
+
+    def written_meanwhile(seconds: float) -> None:
+        slept.append(seconds)
+        place.nvram.write_bytes(flash(entry("mine")))
+
+    monkeypatch.setattr("econe.engines.qemu.firmware.time.sleep", written_meanwhile)
+    assert [each.name for each in firmware.variables("i-00000001")] == ["mine"]
+    assert len(slept) == 1
+
+
 # --- real machines -----------------------------------------------------------------------
 
 

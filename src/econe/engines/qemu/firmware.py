@@ -8,6 +8,7 @@ machine gets a copy of the template, `nvram` in its directory, which lasts as lo
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ DESCRIPTORS: Final = (Path("/etc/qemu/firmware"), Path("/usr/share/qemu/firmware
 """In order of precedence: a file of the same name in the first hides that of the second."""
 UNWANTED: Final = frozenset({"requires-smm", "secure-boot", "enrolled-keys"})
 """Features of firmware that wants more of its machine than ours have, or trusts some keys only."""
+TIDYING_S: Final = 0.3
+"""How long firmware may take to write its store anew, without what was deleted."""
 MACHINE: Final = "pc-q35-7.2"
 """What the descriptors' patterns are matched with; ours are q35."""
 
@@ -157,15 +160,22 @@ class QemuFirmware:
         return self._found
 
     def variables(self, instance_id: str) -> tuple[UefiVariable, ...]:
-        with busy_if_the_system_fails():
-            try:
-                with place_of(self._instances, instance_id).nvram.open("rb") as file:
-                    content = file.read(LARGEST_BYTES)
-            except FileNotFoundError as error:
-                raise EngineBusy(f"{instance_id} has no variables yet") from error
+        """A store that is just being tidied up by the firmware is looked at again."""
         try:
-            return read_variables(content)
+            return read_variables(self._content(instance_id))
+        except DamagedError:
+            time.sleep(TIDYING_S)
+        try:
+            return read_variables(self._content(instance_id))
         except DamagedError as damage:
             raise EngineRefused(
                 "The instance's UEFI variables cannot be read.", f"{instance_id}: {damage}"
             ) from damage
+
+    def _content(self, instance_id: str) -> bytes:
+        with busy_if_the_system_fails():
+            try:
+                with place_of(self._instances, instance_id).nvram.open("rb") as file:
+                    return file.read(LARGEST_BYTES)
+            except FileNotFoundError as error:
+                raise EngineBusy(f"{instance_id} has no variables yet") from error
