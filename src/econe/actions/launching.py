@@ -12,7 +12,7 @@ from econe.actions.tagspecs import read_specifications
 from econe.domain.accounts import MetadataDefaults
 from econe.domain.faults import Conflict, Missing, Noun, Unsupported, WrongState
 from econe.domain.hidden import Hidden
-from econe.domain.instances import Intent, MetadataOptions
+from econe.domain.instances import INTENT_OF, Intent, MetadataOptions
 from econe.domain.launch import (
     LAUNCH_TAGGED,
     VOLUME_TYPES,
@@ -69,12 +69,17 @@ TAKES: Final = """
 """
 
 
+LIVING: Final = tuple(
+    state.value for state, intent in INTENT_OF.items() if intent is not Intent.TERMINATE
+)
+
+
 def _still_run(ctx: Context, asked: dict[str, Any]) -> None:
     """EC2 tells of no instances that are all gone (error codes: IdempotentInstanceTerminated)."""
     token = asked["ClientToken"]
-    mine = Criterion("client_token", (literally(token),))
-    found = ctx.tx.instances.find(Query(account=ctx.account.number, criteria=(mine,))).items
-    if all(row.intent is Intent.TERMINATE for row in found):
+    there = (Criterion("client_token", (literally(token),)), Criterion("state", LIVING))
+    query = Query(account=ctx.account.number, criteria=there, limit=1)
+    if not ctx.tx.instances.keys(query).items:
         raise WrongState(Noun.REQUEST, token)
 
 
