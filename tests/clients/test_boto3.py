@@ -1,4 +1,4 @@
-"""Stock boto3: its resources, its waiters and its paginators."""
+"""Stock boto3: its resources and its paginators; its waiters have their own file."""
 
 from typing import Any
 
@@ -102,52 +102,6 @@ def test_images_are_resources(cloud: Cloud) -> None:
     assert list(other.resource().images.filter(Owners=[cloud.caller.number])) == []
     image.deregister()
     assert list(cloud.resource().images.filter(Owners=["self"])) == []
-
-
-# --- waiters -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "name", ["instance_exists", "instance_running", "instance_status_ok", "system_status_ok"]
-)
-def test_waiters_see_an_instance_come(cloud: Cloud, ec2: Any, name: str) -> None:
-    (started,) = ec2.run_instances(ImageId=cloud.image(), MinCount=1, MaxCount=1)["Instances"]
-    ec2.get_waiter(name).wait(InstanceIds=[started["InstanceId"]], WaiterConfig=QUICK)
-
-
-def test_waiters_see_an_instance_stop_and_go(cloud: Cloud, ec2: Any) -> None:
-    ids = cloud.running(2)
-    ec2.stop_instances(InstanceIds=ids)
-    ec2.get_waiter("instance_stopped").wait(InstanceIds=ids, WaiterConfig=QUICK)
-    ec2.terminate_instances(InstanceIds=ids)
-    ec2.get_waiter("instance_terminated").wait(InstanceIds=ids, WaiterConfig=QUICK)
-
-
-def test_waiters_see_images_key_pairs_and_the_rest(cloud: Cloud, ec2: Any) -> None:
-    (id_,) = cloud.running(1)
-    ec2.create_key_pair(KeyName="mykey")
-    image = [cloud.image()]
-    (instance,) = ec2.describe_instances(InstanceIds=[id_])["Reservations"][0]["Instances"]
-    volume = instance["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
-    for name, asked in {
-        "image_exists": {"ImageIds": image},
-        "image_available": {"ImageIds": image},
-        "key_pair_exists": {"KeyNames": ["mykey"]},
-        "volume_in_use": {"VolumeIds": [volume]},
-        "security_group_exists": {"GroupIds": [instance["SecurityGroups"][0]["GroupId"]]},
-        "subnet_available": {"SubnetIds": [instance["SubnetId"]]},
-        "vpc_exists": {"VpcIds": [instance["VpcId"]]},
-        "vpc_available": {"VpcIds": [instance["VpcId"]]},
-    }.items():
-        ec2.get_waiter(name).wait(**asked, WaiterConfig=QUICK)
-
-
-def test_volumes_that_went_with_their_instance_are_deleted(cloud: Cloud, ec2: Any) -> None:
-    ids = cloud.running(1)
-    (volume,) = ec2.describe_volumes()["Volumes"]
-    ec2.terminate_instances(InstanceIds=ids)
-    waiter = ec2.get_waiter("volume_deleted")
-    waiter.wait(VolumeIds=[volume["VolumeId"]], WaiterConfig=QUICK)
 
 
 # --- paginators --------------------------------------------------------------------------
