@@ -273,6 +273,7 @@ CASES: dict[str, dict[str, Value]] = {
         "instance.group-name": "default",
         "key-name": "red",
         "launch-index": "0",
+        "maintenance-options.auto-recovery": "default",
         "launch-time": NOW,
         "usage-operation-update-time": NOW,
         OPTIONS + "http-endpoint": "enabled",

@@ -3,7 +3,7 @@
 from typing import Final
 
 from econe.actions.filters import NO, NOTHING, Table
-from econe.actions.views import HYPERVISOR, PLATFORM, USAGE
+from econe.actions.views import HYPERVISOR, PLATFORM, RECOVERY, USAGE
 from econe.domain.instances import STATE_CODES
 from econe.domain.places import address_named
 
@@ -111,7 +111,7 @@ INSTANCE_FILTERS: Final = Table(
         "ip-address": NOTHING,
         "ipv6-address": NOTHING,
         "kernel-id": NOTHING,
-        "maintenance-options.auto-recovery": NOTHING,
+        "maintenance-options.auto-recovery": f"={RECOVERY}",
         "metadata-options.http-protocol-ipv6": "=disabled",
         "metadata-options.state": "=applied",
         "network-interface.addresses.association.allocation-id": NOTHING,

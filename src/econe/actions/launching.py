@@ -36,6 +36,7 @@ SO: Final[So] = {
     "CreditSpecification.CpuCredits": ("unlimited",),
     "EbsOptimized": (False,),
     "EnclaveOptions.Enabled": (False,),
+    "MaintenanceOptions.AutoRecovery": (views.RECOVERY,),
     "MetadataOptions.HttpProtocolIpv6": ("disabled",),
     "NetworkInterfaces.AssociatePublicIpAddress": (False,),
     "NetworkInterfaces.Description": ("",),

@@ -28,6 +28,9 @@ HYPERVISOR: Final = "xen"
 """API reference, Instance: "The value xen is used for both Xen and Nitro hypervisors"; EC2's word
 for KVM machines, too."""
 PLATFORM: Final = "Linux/UNIX"
+RECOVERY: Final = "default"
+"""Of EC2's two words the one for what types do by themselves, which here is nothing
+(AutoRecoverySupported is false); `disabled` would be somebody's choice."""
 USAGE: Final = "RunInstances"
 IMDS_V2: Final = "v2.0"
 """The one value of ImdsSupport."""
@@ -105,6 +108,7 @@ def instance(row: Instance, cloud: Cloud) -> View:
         "InstanceId": row.id,
         "InstanceType": row.instance_type,
         "LaunchTime": row.launched_at,
+        "MaintenanceOptions": {"AutoRecovery": RECOVERY},
         "MetadataOptions": metadata_options(row.metadata_options),
         "Monitoring": {"State": row.monitoring.value},
         "NetworkInterfaces": [_interface_of_instance(each, cloud) for each in row.interfaces],
