@@ -5,7 +5,6 @@ Rules (EC2 User Guide, "Rules for specifying CPU options for an Amazon EC2 insta
 2. Fewer than the type has may be chosen, never more; memory stays the type's.
 3. What was chosen lasts over a stop and a start. A changed type brings its own (the guide's edition
    of 2024; the console alone tries to keep what was chosen).
-
 4. Where the engine cannot show threads a vCPU is a core, whatever the type.
 
 Amazon offers those numbers of cores that suit its hosts (some of m5a.12xlarge are 6, 12, 18, 24).
