@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from econe.actions import views
 from econe.actions.context import Context
-from econe.actions.filters import NOTHING, Table, read_filters
+from econe.actions.filters import NO, NOTHING, Table, read_filters
 from econe.actions.listing import answer, check_ids, gather, read_ids
 from econe.actions.only import So
 from econe.actions.pages import read_page
@@ -27,6 +27,7 @@ IMAGE_FILTERS: Final = Table(
     pushed={
         "architecture": "architecture",
         "boot-mode": "boot_mode",
+        "block-device-mapping.device-name": "root_device",
         "creation-date": "created_at",
         "description": "description",
         "image-id": "id",
@@ -42,17 +43,16 @@ IMAGE_FILTERS: Final = Table(
         "state-reason-message": "state_reason.message",
     },
     shown={
-        "block-device-mapping.delete-on-termination": "BlockDeviceMappings.Ebs.DeleteOnTermination",
-        "block-device-mapping.device-name": "BlockDeviceMappings.DeviceName",
-        "block-device-mapping.encrypted": "BlockDeviceMappings.Ebs.Encrypted",
+        "block-device-mapping.delete-on-termination": "=true",
+        "block-device-mapping.encrypted": NO,
         "block-device-mapping.snapshot-id": NOTHING,
         "block-device-mapping.volume-size": "BlockDeviceMappings.Ebs.VolumeSize",
-        "block-device-mapping.volume-type": "BlockDeviceMappings.Ebs.VolumeType",
-        "ena-support": "EnaSupport",
-        "free-tier-eligible": "FreeTierEligible",
-        "hypervisor": "Hypervisor",
+        "block-device-mapping.volume-type": "=gp3",
+        "ena-support": NO,
+        "free-tier-eligible": NO,
+        "hypervisor": f"={views.HYPERVISOR}",
         "image-allowed": NOTHING,
-        "image-type": "ImageType",
+        "image-type": "=machine",
         "image-watermark.source-image-creation-time": NOTHING,
         "image-watermark.source-image-id": NOTHING,
         "image-watermark.source-image-region": NOTHING,
@@ -67,7 +67,7 @@ IMAGE_FILTERS: Final = Table(
         "product-code.type": NOTHING,
         "public-ssm-parameter-name": NOTHING,
         "ramdisk-id": NOTHING,
-        "root-device-type": "RootDeviceType",
+        "root-device-type": "=ebs",
         "scan-result.critical-fix-available-since": NOTHING,
         "scan-result.finding-scan-date": NOTHING,
         "scan-result.high-fix-available-since": NOTHING,
@@ -79,7 +79,7 @@ IMAGE_FILTERS: Final = Table(
         "source-image-region": NOTHING,
         "source-instance-id": NOTHING,
         "sriov-net-support": NOTHING,
-        "virtualization-type": "VirtualizationType",
+        "virtualization-type": "=hvm",
     },
 )
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from econe.actions.context import Context
 from econe.actions.only import So, insist
 from econe.domain.cloud import Cloud
 
+T = TypeVar("T")
 Call = Callable[[Context, dict[str, Any]], dict[str, Any]]
 Check = Callable[[Context, dict[str, Any]], None]
 Preparing = Callable[[Context, dict[str, Any]], Callable[[], Any]]
@@ -66,6 +67,7 @@ def action(
         if asks is not None and (writes or lasting):
             raise ValueError(f"{name} asks an engine, so it neither writes nor lasts")
         guarded = _insisting(call, values) if values else call
+        ready = _insisting(prepares, values) if values and prepares else prepares
         HANDLERS[name] = Handler(
             name,
             guarded,
@@ -75,7 +77,7 @@ def action(
             asks,
             again,
             only=values,
-            prepares=prepares,
+            prepares=ready,
             moot=reasons,
         )
         return call
@@ -83,8 +85,10 @@ def action(
     return register
 
 
-def _insisting(call: Call, values: So) -> Call:
-    def guarded(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+def _insisting(
+    call: Callable[[Context, dict[str, Any]], T], values: So
+) -> Callable[[Context, dict[str, Any]], T]:
+    def guarded(ctx: Context, asked: dict[str, Any]) -> T:
         insist(asked, values)
         return call(ctx, asked)
 
