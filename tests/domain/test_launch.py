@@ -11,6 +11,7 @@ from econe.domain.accounts import Limits
 from econe.domain.faults import (
     Conflict,
     Duplicate,
+    InUse,
     Invalid,
     LimitExceeded,
     Malformed,
@@ -399,6 +400,43 @@ def test_ec2s_kept_back_addresses_are_never_given_out(helen):
     given = {IPv4Address(helen.row(id_).private_ip) for id_ in helen.launch(11)}
     network = list(IPv4Network("172.31.0.0/28"))
     assert given == set(network[4:-1])
+
+
+def test_an_address_may_be_chosen(helen):
+    (first,) = helen.launch(PrivateIpAddress="172.31.9.9")
+    interface = {"DeviceIndex": 0, "PrivateIpAddress": "172.31.0.5"}
+    (second,) = helen.launch(NetworkInterfaces=[interface])
+    assert [helen.row(id_).private_ip for id_ in (first, second)] == ["172.31.9.9", "172.31.0.5"]
+    others = [helen.row(id_).private_ip for id_ in helen.launch(9)]
+    assert len({"172.31.9.9", "172.31.0.5", *others}) == 11
+
+
+def test_an_address_is_free_again_once_its_instance_is_gone(helen):
+    (id_,) = helen.launch(PrivateIpAddress="172.31.9.9")
+    with refused(InUse, Noun.ADDRESS, "172.31.9.9"):
+        helen.launch(PrivateIpAddress="172.31.9.9")
+    helen("TerminateInstances", InstanceIds=[id_])
+    helen.gone([id_])
+    (again,) = helen.launch(PrivateIpAddress="172.31.9.9")
+    assert helen.row(again).private_ip == "172.31.9.9"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["172.31.0.0", "172.31.0.3", "172.31.15.255", "172.31.16.4", "10.0.0.4", "x", "::1", "1"],
+)
+def test_an_address_that_the_subnet_cannot_give_is_refused(helen, address):
+    helen.launch()
+    with refused(Invalid, Noun.PARAMETER, address):
+        helen.launch(PrivateIpAddress=address)
+
+
+def test_an_address_is_of_one_instance_and_one_place(helen):
+    with refused(Conflict, Noun.PARAMETER, "more than one"):
+        helen.launch(2, PrivateIpAddress="172.31.9.9")
+    interface = {"DeviceIndex": 0, "PrivateIpAddress": "172.31.9.9"}
+    with refused(Conflict, Noun.PARAMETER, "instance-level private IP address"):
+        helen.launch(PrivateIpAddress="172.31.9.8", NetworkInterfaces=[interface])
 
 
 def test_every_account_has_a_network_of_its_own(helen, paris):

@@ -55,6 +55,11 @@ def image(desk, state=ImageState.AVAILABLE, **changes):
 # --- networks
 
 
+def test_an_address_cannot_be_chosen(ada):
+    with refused(Unsupported, Noun.PARAMETER, "cannot be chosen"):
+        ada.launch(ImageId=image(ada), PrivateIpAddress="10.0.0.9")
+
+
 def test_an_instance_has_no_interface_before_the_engine_gave_it_an_address(ada):
     (id_,) = ada.launch(ImageId=image(ada))
     row = ada.row(id_)

@@ -2,6 +2,7 @@
 ends an instance, and the guest is looked at from inside, before and after its type is changed."""
 
 from collections.abc import Callable, Iterator
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ def _has_its_memory(helen: Account, guest: Guest) -> bool:
 
 
 def test_boto3(door: Door, tiny: str, look: Look) -> None:
-    """Its resources, with their waiters and a paginator."""
+    """Its resources, with their waiters and a paginator; the guest has the address that it was
+    to have."""
     ec2 = boto3.resource(
         "ec2",
         endpoint_url=door.url,
@@ -81,7 +83,14 @@ def test_boto3(door: Door, tiny: str, look: Look) -> None:
         aws_access_key_id=door.access_key,
         aws_secret_access_key=door.secret,
     )
-    boto.play(ec2, tiny, lambda i, key: look(i.id, key), PATIENCE, UserData=HELLO)
+    (subnet,) = ec2.subnets.all()
+    address = str(IPv4Network(subnet.cidr_block)[99])
+
+    def at_its_address(instance: Any, private_key: str) -> None:
+        assert instance.private_ip_address == address
+        look(instance.id, private_key)  # which logs in there
+
+    boto.play(ec2, tiny, at_its_address, PATIENCE, UserData=HELLO, PrivateIpAddress=address)
     ec2.meta.client.close()
 
 

@@ -51,7 +51,8 @@ _DOCUMENTED = """
     InvalidAMIID.Unavailable InvalidAMIName.Duplicate InvalidAMIName.Malformed InvalidAction
     InvalidAddress.Malformed InvalidAddress.NotFound InvalidAllocationID.NotFound
     InvalidBlockDeviceMapping InvalidCharacter InvalidClientTokenId InvalidGroup.Duplicate
-    InvalidGroup.NotFound InvalidGroupId.Malformed InvalidID InvalidInstanceAttributeValue
+    InvalidGroup.NotFound InvalidGroupId.Malformed InvalidID InvalidIPAddress.InUse
+    InvalidInstanceAttributeValue
     InvalidInstanceID.Malformed InvalidInstanceID.NotFound InvalidInstanceType InvalidKey.Format
     InvalidKeyPair.Duplicate InvalidKeyPair.NotFound InvalidLaunchTemplateId.Malformed
     InvalidLaunchTemplateId.NotFound InvalidLaunchTemplateId.VersionNotFound

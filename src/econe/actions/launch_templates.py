@@ -20,9 +20,9 @@ from econe.domain.launch_templates import LaunchTemplate, Parameters, check_name
 from econe.domain.queries import Criterion, Query, literally
 from econe.domain.template_book import find_template
 
-RUN_ONLY: Final = frozenset({"MinCount", "MaxCount", "SubnetId"})
+RUN_ONLY: Final = frozenset({"MinCount", "MaxCount", "PrivateIpAddress", "SubnetId"})
 """What RunInstances takes and the model has not in a template's data: how many are launched is the
-launch's affair, and a template says the subnet of an interface."""
+launch's affair, and a template says subnet and address of an interface."""
 DATA: Final = " ".join(
     f"LaunchTemplateData.{path}" for path in TAKES.split() if path not in RUN_ONLY
 )

@@ -66,7 +66,9 @@ TAKES: Final = """
     MetadataOptions.HttpTokens MetadataOptions.HttpPutResponseHopLimit
     MetadataOptions.HttpEndpoint MetadataOptions.InstanceMetadataTags
     NetworkInterfaces.SubnetId NetworkInterfaces.Groups NetworkInterfaces.DeleteOnTermination
-    Placement.AvailabilityZone SecurityGroupIds SecurityGroups SubnetId TagSpecifications
+    NetworkInterfaces.PrivateIpAddress
+    Placement.AvailabilityZone PrivateIpAddress SecurityGroupIds SecurityGroups SubnetId
+    TagSpecifications
 """
 
 
@@ -214,6 +216,7 @@ def check_interfaces(asked: Mapping[str, Any]) -> None:
     if "DeviceIndex" not in blocks[0]:
         raise Missing(Noun.PARAMETER, "NetworkInterface.1.DeviceIndex")
     for member, said in (
+        ("PrivateIpAddress", "private IP address"),
         ("SubnetId", "subnet ID"),
         ("SecurityGroupIds", "security groups"),
         ("SecurityGroups", "security groups"),
@@ -233,4 +236,5 @@ def _read_network(asked: Mapping[str, Any], interface: Mapping[str, Any]) -> Net
         subnet=asked.get("SubnetId") or interface.get("SubnetId") or None,
         groups=asked.get("SecurityGroupIds") or interface.get("Groups") or (),
         group_names=asked.get("SecurityGroups") or (),
+        address=asked.get("PrivateIpAddress") or interface.get("PrivateIpAddress") or None,
     )

@@ -13,6 +13,7 @@ from econe.domain import launch as rules
 from econe.domain.accounts import Limits
 from econe.domain.booting import check_image
 from econe.domain.capacity import Capacity
+from econe.domain.chosen_address import check_address
 from econe.domain.cpu_credits import check_credits
 from econe.domain.default_network import ensure_default_network
 from econe.domain.engine_networks import AccountNetwork
@@ -75,6 +76,7 @@ class Fleet:
         root = rules.choose_root(order, image)
         network = self._network(tx, account, order.network, now)
         rules.check_network(order.network, network, self.zone)
+        check_address(order, network, self.can)
         plan = Plan(
             account=account,
             order=rules.marked(order),

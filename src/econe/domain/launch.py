@@ -67,6 +67,8 @@ class NetworkOrder:
     subnet: str | None = None
     groups: Sequence[str] = ()
     group_names: Sequence[str] = ()
+    address: str | None = None
+    """The private IPv4 address that the one instance shall have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Final
 
 from econe.domain import launch as rules
 from econe.domain.booting import check_image
+from econe.domain.chosen_address import check_address
 from econe.domain.cpu_credits import check_credits
 from econe.domain.default_network import find_default_network
 from econe.domain.engine_networks import AccountNetwork
@@ -61,6 +62,7 @@ def doubts(fleet: Fleet, tx: Transaction, account: str, order: LaunchOrder) -> l
         network = _network(fleet, tx, account, order)
         if network is not None:
             rules.check_network(order.network, network, fleet.zone)
+            check_address(order, network, fleet.can)
     return found
 
 

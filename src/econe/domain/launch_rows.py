@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Final
 
 from econe.domain.booting import firmware_for
+from econe.domain.chosen_address import take_address
 from econe.domain.default_network import addresses_of
 from econe.domain.engine_networks import AccountNetwork
 from econe.domain.engine_ports import Capabilities
@@ -106,7 +107,10 @@ def _interfaces(
     if plan.can.gives_addresses:
         return [() for _ in ids]
     interface_ids = tx.next_ids("eni", len(ids))
-    addresses = free_addresses(tx, plan.network, len(ids), _number(interface_ids[0]) - 1)
+    if asked := plan.order.network.address:
+        addresses = [take_address(tx, plan.network, asked)]
+    else:
+        addresses = free_addresses(tx, plan.network, len(ids), _number(interface_ids[0]) - 1)
     return [
         (_interface(plan, *three),) for three in zip(interface_ids, ids, addresses, strict=True)
     ]

@@ -171,6 +171,7 @@ BY_NOUN: Final[Mapping[tuple[Kind, Noun], Words]] = {
     ),
     # addresses
     (_K.NOT_FOUND, _N.ADDRESS): Words("InvalidAddress.NotFound", 400, "Address '{}' not found."),
+    (_K.IN_USE, _N.ADDRESS): Words("InvalidIPAddress.InUse", 400, "Address {} is in use."),
     (_K.MALFORMED, _N.ADDRESS): Words(
         "InvalidAddress.Malformed", 400, "The address '{}' is not valid"
     ),

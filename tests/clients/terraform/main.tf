@@ -89,6 +89,7 @@ resource "aws_instance" "full" {
   subnet_id                   = data.aws_subnet.default.id
   vpc_security_group_ids      = [data.aws_security_group.default.id]
   associate_public_ip_address = false
+  private_ip                  = cidrhost(data.aws_subnet.default.cidr_block, 99)
   monitoring                  = local.first
   disable_api_termination     = local.first
   source_dest_check           = true
