@@ -128,6 +128,9 @@ def test_a_deprecated_image_is_hidden_from_others_and_can_be_launched(helen: Des
     sweep(helen)
     assert image_id not in listed(paris)
     assert image_id in listed(paris, IncludeDeprecated=True)
+    assert listed(paris, ImageIds=[image_id]) == [image_id]
+    by_filter = [{"Name": "image-id", "Values": [image_id]}]
+    assert listed(paris, Filters=by_filter) == []
     assert image_id in listed(helen)
     paris.launch(ImageId=image_id)
     helen("DisableImageDeprecation", ImageId=image_id)

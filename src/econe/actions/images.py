@@ -169,18 +169,20 @@ def deregister_image(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
 )
 def describe_images(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     """Registered images of the account, public ones, and those shared with it. One that is
-    deprecated its owner sees all the same, one that is disabled only its owner, if asked."""
+    deprecated its owner sees all the same, and others by its id, as they may still launch it (User
+    Guide, "Deprecate an AMI"); one that is disabled only its owner, if asked."""
     sieve = read_filters(asked, IMAGE_FILTERS)
     page = read_page(ctx, asked, "DescribeImages", least=1)
     states = LISTED if asked.get("IncludeDisabled") else ENABLED
     listed = [Criterion("state", states)]
     if not any(each.field == "registered" for each in sieve.criteria):
         listed.append(Criterion("registered", ("true",)))
+    ids = read_ids(Noun.IMAGE, asked.get("ImageIds"))
     query = Query(
         viewer=ctx.account.number,
         viewer_groups=ctx.account.viewer_groups,
-        of_others=() if asked.get("IncludeDeprecated") else (CURRENT,),
-        ids=read_ids(Noun.IMAGE, asked.get("ImageIds")),
+        of_others=() if asked.get("IncludeDeprecated") or ids else (CURRENT,),
+        ids=ids,
         criteria=tuple(listed),
     )
     if query.ids is not None:
