@@ -4,7 +4,7 @@
     tools/debian_image/build.py OUT [--suite bookworm]
 
 mmdebstrap installs the packages, from where apt on this machine has its own; nothing is mounted and
-root is not needed (without it: fakeroot, and a user that may have name spaces). The disk is
+root is not needed (without it: Debian's uidmap, and a user with ids in /etc/subuid). The disk is
 BIOS-bootable: GPT, a partition for GRUB, and an ext4 root that cloud-init grows to the disk that an
 instance has. Nothing in it knows of econe: what it finds out, it finds out by itself.
 
@@ -60,6 +60,11 @@ PACKAGES = (
     "vim-tiny",
 )
 LABEL = "debian"
+FEATURES = "^metadata_csum_seed,^orphan_file"
+"""What GRUB 2.06 reads in no file system must not be in this one."""
+ROOT_KIB = (DISK_BYTES // SECTOR - ROOT_SECTOR - BOOT_SECTOR) // 2
+AS_ROOT = () if os.geteuid() == 0 else ("unshare", "--user", "--map-root-user", "--map-auto")
+"""Before a command that makes files of other owners."""
 
 
 def main() -> int:
@@ -139,31 +144,30 @@ def build(out: Path, suite: str) -> None:
         *sources(suite),
     )
     disk = work / "disk"
-    write_disk(disk, archive, work / "tree")
+    write_disk(disk, archive, work)
     disk.replace(out)
     shutil.rmtree(work)
 
 
-def write_disk(disk: Path, archive: Path, tree: Path) -> None:
+def write_disk(disk: Path, archive: Path, work: Path) -> None:
+    """Without device files: only root can make them, and the kernel makes its own at each boot."""
     with disk.open("wb") as made:
         made.truncate(DISK_BYTES)
     run("sfdisk", "--quiet", disk, input=TABLE)
-    tree.mkdir()
-    blocks = (DISK_BYTES // SECTOR - ROOT_SECTOR - BOOT_SECTOR) // 2
-    # GRUB 2.06 reads no file system with these two.
-    features = "^metadata_csum_seed,^orphan_file"
     fill = f"""
-        tar -x -f {archive} -C {tree} --numeric-owner --xattrs --xattrs-include='*'
-        mke2fs -q -F -t ext4 -O {features} -L {LABEL} -d {tree} \\
-            -E offset={ROOT_SECTOR * SECTOR} {disk} {blocks}k
+        mkdir tree
+        tar -x -f {archive} -C tree --numeric-owner --xattrs --xattrs-include='*' \\
+            --exclude='./dev/*'
+        mke2fs -q -F -t ext4 -O {FEATURES} -L {LABEL} -d tree \\
+            -E offset={ROOT_SECTOR * SECTOR} {disk} {ROOT_KIB}k
+        cp tree/boot/grub/i386-pc/boot.img tree/boot/grub/i386-pc/core.img .
+        rm -r tree
     """
-    owner = () if os.geteuid() == 0 else ("fakeroot",)
-    run(*owner, "sh", "-e", "-c", fill)
-    grub = tree / "boot/grub/i386-pc"
+    run(*AS_ROOT, "sh", "-e", "-c", fill, cwd=work)
     with disk.open("r+b") as made:
-        made.write(boot_code((grub / "boot.img").read_bytes()))
+        made.write(boot_code((work / "boot.img").read_bytes()))
         made.seek(BOOT_SECTOR * SECTOR)
-        made.write(core((grub / "core.img").read_bytes()))
+        made.write(core((work / "core.img").read_bytes()))
 
 
 def boot_code(image: bytes) -> bytes:
