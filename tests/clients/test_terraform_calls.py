@@ -76,6 +76,8 @@ def _insist(told: dict[str, Any]) -> None:
         "HttpTokens", "HttpEndpoint", "HttpPutResponseHopLimit", "InstanceMetadataTags",
     }  # fmt: skip
     assert told["MaintenanceOptions"]["AutoRecovery"] == "default"
+    reserved = told["CapacityReservationSpecification"]
+    assert reserved["CapacityReservationPreference"] == "open"
     assert told["PrivateDnsNameOptions"]["HostnameType"] == "ip-name"
     assert told["EnclaveOptions"]["Enabled"] is False
     assert told["SecurityGroups"]

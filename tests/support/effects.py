@@ -73,8 +73,6 @@ def _launch(image: str, head: str = "") -> dict[str, Pair]:
     }
     if not head:
         return pairs
-    reserved = "CapacityReservationSpecification.CapacityReservationPreference"
-    pairs[reserved] = Pair("none", "open")  # kept and told, though it changes no launch
     return {
         f"{head}.{path}": Pair(
             pair.other, pair.one, {f"{head}.{name}": value for name, value in pair.also.items()}

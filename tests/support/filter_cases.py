@@ -256,6 +256,7 @@ CASES: dict[str, dict[str, Value]] = {
         BDM + "status": "attached",
         BDM + "volume-id": _of("volume", "VolumeId"),
         "boot-mode": "legacy-bios",
+        "capacity-reservation-specification.capacity-reservation-preference": "open",
         "client-token": "once",
         "current-instance-boot-mode": "legacy-bios",
         "dns-name": "",

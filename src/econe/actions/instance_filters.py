@@ -3,7 +3,7 @@
 from typing import Final
 
 from econe.actions.filters import NO, NOTHING, Table
-from econe.actions.views import HYPERVISOR, PLATFORM, RECOVERY, USAGE
+from econe.actions.views import HYPERVISOR, PLATFORM, RECOVERY, RESERVATION, USAGE
 from econe.domain.instances import STATE_CODES
 from econe.domain.places import address_named
 
@@ -94,7 +94,7 @@ INSTANCE_FILTERS: Final = Table(
         "availability-zone-id": "Placement.AvailabilityZoneId",
         "block-device-mapping.status": "BlockDeviceMappings.Ebs.Status",
         "capacity-reservation-id": NOTHING,
-        "capacity-reservation-specification.capacity-reservation-preference": NOTHING,
+        "capacity-reservation-specification.capacity-reservation-preference": f"={RESERVATION}",
         "capacity-reservation-specification.capacity-reservation-target."
         "capacity-reservation-id": NOTHING,
         "capacity-reservation-specification.capacity-reservation-target."

@@ -30,7 +30,7 @@ NO_DEFAULTS: Final = MetadataDefaults()
 SO: Final[So] = {
     "BlockDeviceMappings.Ebs.Encrypted": (False,),
     "BlockDeviceMappings.Ebs.VolumeType": sorted(VOLUME_TYPES),
-    "CapacityReservationSpecification.CapacityReservationPreference": ("open", "none"),
+    "CapacityReservationSpecification.CapacityReservationPreference": (views.RESERVATION,),
     "CpuOptions.AmdSevSnp": ("disabled",),
     # Machines are not throttled, which is what `unlimited` means for burstable types.
     "CreditSpecification.CpuCredits": ("unlimited",),
@@ -50,11 +50,6 @@ SO: Final[So] = {
     "PrivateDnsNameOptions.HostnameType": ("ip-name",),
 }
 """What launches may say of these: mostly what every one here is like."""
-MOOT: Final = {
-    "CapacityReservationSpecification.CapacityReservationPreference": (
-        "there are no capacity reservations to run in"
-    )
-}
 
 TAKES: Final = """
     ImageId MinCount MaxCount InstanceType KeyName UserData InstanceInitiatedShutdownBehavior
@@ -91,7 +86,6 @@ def _still_run(ctx: Context, asked: dict[str, Any]) -> None:
     writes=True,
     takes=f"{TAKES} LaunchTemplate",
     only=SO,
-    moot=MOOT,
     again=_still_run,
 )
 def run_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ HYPERVISOR: Final = "xen"
 """API reference, Instance: "The value xen is used for both Xen and Nitro hypervisors"; EC2's word
 for KVM machines, too."""
 PLATFORM: Final = "Linux/UNIX"
+RESERVATION: Final = "open"
+"""What an instance runs in where one matches; nobody has reserved any capacity here."""
 RECOVERY: Final = "default"
 """Of EC2's two words the one for what types do by themselves, which here is nothing
 (AutoRecoverySupported is false); `disabled` would be somebody's choice."""
@@ -97,6 +99,7 @@ def instance(row: Instance, cloud: Cloud) -> View:
         "AmiLaunchIndex": row.launch_index,
         "Architecture": row.architecture,
         "BlockDeviceMappings": [mapping(volume) for volume in row.volumes],
+        "CapacityReservationSpecification": {"CapacityReservationPreference": RESERVATION},
         "ClientToken": row.client_token,
         "CurrentInstanceBootMode": row.firmware.value,
         "EbsOptimized": False,

@@ -83,6 +83,8 @@ resource "aws_instance" "web" {
 }
 
 resource "aws_instance" "full" {
+  capacity_reservation_specification { capacity_reservation_preference = "open" }
+  maintenance_options { auto_recovery = "default" }
   ami                         = data.aws_ami.tiny.id
   instance_type               = data.aws_ec2_instance_type_offering.best.instance_type
   availability_zone           = data.aws_availability_zones.all.names[0]
