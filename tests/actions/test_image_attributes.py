@@ -119,6 +119,20 @@ def test_what_cannot_be_meant_is_refused(helen: Desk, asked, fault):
         helen("ModifyImageAttribute", ImageId=image_id, **asked)
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"), [("10:00:29", "10:00"), ("10:00:30", "10:01"), ("23:59:59", "00:00")]
+)
+def test_a_deprecation_is_rounded_to_the_nearest_minute(helen: Desk, asked: str, told: str):
+    """API reference, EnableImageDeprecation."""
+    image_id = helen.image()
+    day = helen.now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=3)
+    hours, minutes, seconds = map(int, asked.split(":"))
+    at = day + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    helen("EnableImageDeprecation", ImageId=image_id, DeprecateAt=at)
+    (image,) = helen("DescribeImages", ImageIds=[image_id])["Images"]
+    assert f"T{told}:00.000Z" in image["DeprecationTime"]
+
+
 def test_a_deprecated_image_is_hidden_from_others_and_can_be_launched(helen: Desk, paris: Desk):
     image_id = helen.image()
     permit(helen, image_id, "Add", Group="all")

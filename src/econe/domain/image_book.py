@@ -27,6 +27,7 @@ EVERYBODY: Final = "all"
 COOLDOWN: Final = timedelta(hours=24)
 """EC2 User Guide, "Protect an AMI from deregistration"."""
 MOST_SHARES: Final = 1000
+HALF_A_MINUTE: Final = timedelta(seconds=30)
 LATEST_DEPRECATION: Final = timedelta(days=3653)
 """Ten years (API reference, EnableImageDeprecation)."""
 
@@ -82,7 +83,7 @@ class ImageBook:
     def deprecate(
         self, tx: Transaction, account: str, asked: str, at: datetime | None, now: datetime
     ) -> None:
-        """From `at` on, to the minute; None: never."""
+        """From `at` on, rounded to the nearest minute as EC2 does it; None: never."""
         image = self.read(tx, account, asked)
         if at is not None and not now <= at <= now + LATEST_DEPRECATION:
             raise Invalid(
@@ -90,7 +91,7 @@ class ImageBook:
                 "DeprecateAt",
                 "The deprecation time must lie in the future, and within ten years.",
             )
-        to_the_minute = at.replace(second=0, microsecond=0) if at else None
+        to_the_minute = (at + HALF_A_MINUTE).replace(second=0, microsecond=0) if at else None
         tx.images.save(replace(image, deprecates_at=to_the_minute, deprecated=False))
 
     def set_enabled(self, tx: Transaction, account: str, asked: str, *, on: bool) -> None:
