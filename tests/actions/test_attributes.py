@@ -163,9 +163,13 @@ def test_a_disk_may_be_let_outlive_its_instance(helen: Desk):
             InstanceId=id_,
             BlockDeviceMappings=[change | {"DeviceName": "/dev/sdx"}],
         )
-    for broken in ({"DeviceName": "/dev/sda1"}, {"Ebs": {"DeleteOnTermination": True}}):
-        with pytest.raises(Missing):
-            helen("ModifyInstanceAttribute", InstanceId=id_, BlockDeviceMappings=[broken])
+    with pytest.raises(Missing):
+        broken = {"Ebs": {"DeleteOnTermination": True}}
+        helen("ModifyInstanceAttribute", InstanceId=id_, BlockDeviceMappings=[broken])
+    usual = {"DeviceName": "/dev/sda1"}
+    helen("ModifyInstanceAttribute", InstanceId=id_, BlockDeviceMappings=[usual])
+    (mapping,) = read(helen, id_, "blockDeviceMapping", "BlockDeviceMappings")
+    assert mapping["Ebs"]["DeleteOnTermination"] is True
 
 
 def test_groups_are_those_that_there_are(helen: Desk):

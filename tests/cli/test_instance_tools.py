@@ -276,7 +276,7 @@ def test_reboot_is_told_alike(cloud, run):
 def test_stop_can_cut_the_power(cloud, run):
     cloud.answers = [changes(changed())]
     run(STOP_INSTANCES, "--force", "i-15")
-    assert cloud.asked[0]["Force"] == "true"
+    assert cloud.asked[0]["SkipOsShutdown"] == "true"
 
 
 @pytest.mark.parametrize(

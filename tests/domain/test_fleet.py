@@ -35,14 +35,22 @@ def test_a_stop_answers_both_states_and_says_who_asked(helen):
 
 def test_a_stop_can_be_forced_from_the_first(helen):
     (id_,) = helen.running()
-    helen("StopInstances", InstanceIds=[id_], Force=True)
+    helen("StopInstances", InstanceIds=[id_], SkipOsShutdown=True)
     assert helen.row(id_).forced
 
 
-def test_or_while_it_is_under_way(helen):
+def test_force_alone_leaves_one_that_is_to_stop_its_time(helen):
+    """API reference, StopInstances: "will first attempt a graceful shutdown"."""
+    (id_,) = helen.running()
+    helen("StopInstances", InstanceIds=[id_], Force=True)
+    assert not helen.row(id_).forced
+
+
+@pytest.mark.parametrize("how", ["Force", "SkipOsShutdown"])
+def test_or_while_it_is_under_way(helen, how):
     (id_,) = helen.running()
     helen("StopInstances", InstanceIds=[id_])
-    answer = helen("StopInstances", InstanceIds=[id_], Force=True)
+    answer = helen("StopInstances", InstanceIds=[id_], **{how: True})
     assert names(answer) == [(id_, "stopping", "stopping")]
     row = helen.row(id_)
     assert (row.forced, row.generation) == (True, 3)
@@ -50,7 +58,7 @@ def test_or_while_it_is_under_way(helen):
 
 def test_a_gentle_stop_does_not_take_force_back(helen):
     (id_,) = helen.running()
-    helen("StopInstances", InstanceIds=[id_], Force=True)
+    helen("StopInstances", InstanceIds=[id_], SkipOsShutdown=True)
     before = helen.row(id_)
     helen("StopInstances", InstanceIds=[id_])
     assert helen.row(id_) == before
@@ -126,11 +134,21 @@ def test_one_that_never_started_can_be_terminated(helen):
     assert helen.row(id_).state is InstanceState.TERMINATED
 
 
-@pytest.mark.parametrize("action", DEEDS[:3])
+@pytest.mark.parametrize("action", ["StartInstances", "StopInstances"])
 def test_a_terminated_one_can_only_be_terminated(helen, action):
     (id_,) = helen.terminated()
     with refused(WrongState, Noun.INSTANCE, id_):
         helen(action, InstanceIds=[id_])
+
+
+def test_a_reboot_of_a_terminated_one_is_ignored(helen):
+    """API reference, RebootInstances; the others that were asked for are rebooted."""
+    (gone,) = helen.terminated()
+    (id_,) = helen.running()
+    before = helen.row(gone)
+    assert helen("RebootInstances", InstanceIds=[gone, id_]) == {}
+    assert helen.row(gone) == before
+    assert helen.row(id_).reboots_asked == 1
 
 
 def test_only_a_running_one_can_be_rebooted(helen):

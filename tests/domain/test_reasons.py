@@ -163,6 +163,15 @@ def test_the_reason_lasts_until_the_end(helen: Desk):
     assert told(helen, id_) == before
 
 
+@pytest.mark.parametrize("how", ["Force", "SkipOsShutdown"])
+def test_a_stop_that_is_forced_from_the_first_is_told(helen: Desk, how: str):
+    (forced,) = helen.running()
+    (gentle,) = helen.running()
+    helen("StopInstances", InstanceIds=[forced], **{how: True})
+    stop(helen, gentle)
+    assert told(helen, forced) == told(helen, gentle)
+
+
 def test_hurrying_an_end_does_not_tell_it_anew(helen: Desk):
     (id_,) = helen.running()
     stop(helen, id_)

@@ -336,7 +336,6 @@ GONE = {
     "ModifyInstanceAttribute": INSTANCE,
     "ModifyInstanceMetadataOptions": INSTANCE,
     "MonitorInstances": INSTANCE,
-    "RebootInstances": INSTANCE,
     "StartInstances": INSTANCE,
     "StopInstances": INSTANCE,
 }

@@ -339,7 +339,7 @@ PAIRS: dict[str, dict[str, Pair]] = {
     },
     "StartInstances": {"InstanceIds": Pair(["@running"], ["@stopped"])},
     "StopInstances": {
-        "Force": Pair(True, False),
+        "Force": between(False, True, InstanceIds=["@stopping"]),
         "Hibernate": between(False, True, InstanceIds=["@sleeper"]),
         "InstanceIds": TWO_INSTANCES,
         "SkipOsShutdown": Pair(True, False),

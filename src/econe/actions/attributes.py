@@ -145,17 +145,12 @@ def _older_form(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _set_devices(ctx: Context, instance_id: str, given: list[Mapping[str, Any]]) -> None:
+    """Where nothing is said of it, a disk is deleted (API reference, ModifyInstanceAttribute)."""
     devices: dict[str, bool] = {}
     for each in given:
-        delete = each.get("Ebs", {}).get("DeleteOnTermination")
-        if not each.get("DeviceName") or delete is None:
-            raise Missing(
-                Noun.PARAMETER,
-                "BlockDeviceMapping.DeviceName"
-                if not each.get("DeviceName")
-                else "BlockDeviceMapping.Ebs.DeleteOnTermination",
-            )
-        devices[each["DeviceName"]] = delete
+        if not each.get("DeviceName"):
+            raise Missing(Noun.PARAMETER, "BlockDeviceMapping.DeviceName")
+        devices[each["DeviceName"]] = each.get("Ebs", {}).get("DeleteOnTermination", True)
     ctx.cloud.attributes.set_delete_on_termination(ctx.tx, ctx.account.number, instance_id, devices)
 
 

@@ -135,10 +135,12 @@ def start_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
 
 @action("StopInstances", writes=True, takes="InstanceIds Force Hibernate SkipOsShutdown")
 def stop_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
-    """SkipOsShutdown is EC2's newer word for cutting power without asking the guest."""
-    forced = bool(asked.get("Force") or asked.get("SkipOsShutdown"))
+    """Every guest is first asked to halt and given its time, which is what Force promises, too; of
+    one that is under way it takes what is left of that time (API reference). SkipOsShutdown cuts
+    power without asking."""
+    forced, at_last = bool(asked.get("SkipOsShutdown")), bool(asked.get("Force"))
     hibernate = bool(asked.get("Hibernate"))
-    if forced and hibernate:
+    if hibernate and (forced or at_last):
         raise Conflict(
             Noun.PARAMETER,
             "Hibernate",
@@ -150,6 +152,7 @@ def stop_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
         asked["InstanceIds"],
         ctx.now,
         forced=forced,
+        at_last=at_last,
         hibernate=hibernate,
     )
     return {"StoppingInstances": views.moved(moved)}

@@ -247,7 +247,7 @@ def _change(action: str, doing: str, wanted: str) -> Callable[[Asked, Session], 
     def act(asked: Asked, session: Session) -> None:
         params = numbered("InstanceId", several_arguments(asked, "INSTANCE-ID"))
         if asked.has("force"):
-            params.append(("Force", "true"))
+            params.append(("SkipOsShutdown", "true"))
         answer = session.call(action, params)
         changed = listed(answer, "instancesSet")
         if not asked.has("json"):

@@ -151,10 +151,12 @@ class Fleet:
         now: datetime,
         *,
         forced: bool = False,
+        at_last: bool = False,
         hibernate: bool = False,
     ) -> list[Moved]:
-        """`forced` cuts power at once; it may also hurry a stop that is under way. `hibernate`
-        keeps the memory of those that were launched for it."""
+        """`forced` cuts power at once; it may also hurry a stop that is under way. `at_last` only
+        hurries: whoever still runs may halt in good order. `hibernate` keeps the memory of those
+        that were launched for it."""
 
         def wish(row: Instance) -> Instance:
             after = advance(row, Event.STOP)
@@ -162,22 +164,26 @@ class Fleet:
                 raise _protected(row, "stopped", "disableApiStop")
             if hibernate:
                 check_hibernation(row)
-            hurried = after.state is InstanceState.STOPPING and forced and not row.forced
+            under_way = row.state is InstanceState.STOPPING
+            hurried = under_way and (forced or at_last) and not row.forced
             if after.state is row.state and not hurried:
                 return row
             told = _told(BY_HIBERNATION if hibernate else BY_USER, now)
             if hurried:  # it was told when it was asked for first
                 told = {"state_reason": BY_USER} if row.hibernating else {}
-            return _renewed(after, now, forced=forced, hibernating=hibernate, **told)
+            return _renewed(after, now, forced=forced or hurried, hibernating=hibernate, **told)
 
         return _apply(tx, account, asked, wish)
 
     def reboot(
         self, tx: Transaction, account: str, asked: Sequence[str], now: datetime
     ) -> list[Moved]:
-        """One more reboot is owed. What should be stays the same, so the generation does."""
+        """One more reboot is owed. What should be stays the same, so the generation does. Of what
+        is terminated it is ignored (API reference, RebootInstances)."""
 
         def wish(row: Instance) -> Instance:
+            if row.state is InstanceState.TERMINATED:
+                return row
             after = advance(row, Event.REBOOT)
             return replace(
                 after, reboots_asked=row.reboots_asked + 1, asked_at=now, retry_at=None, attempts=0

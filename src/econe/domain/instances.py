@@ -195,7 +195,7 @@ class Instance:
     asked_at: datetime | None = None
     """When the present intent was asked for: the graceful stop's clock starts here."""
     forced: bool = False
-    """StopInstances with Force: cut power at once."""
+    """Cut power at once: with SkipOsShutdown, or as Force hurries what is under way."""
     reboots_asked: int = 0
     reboots_done: int = 0
     engine_ref: str = ""
