@@ -51,7 +51,10 @@ def test_one_that_was_not_launched_for_it_is_not(desk: Desk):
 
 
 def test_one_that_does_not_run_yet_is_not(desk: Desk):
-    (id_,) = desk.launch(**ASKED)
+    (id_,) = desk.running(**ASKED)
+    desk("StopInstances", InstanceIds=[id_])
+    desk.halted([id_])
+    desk("StartInstances", InstanceIds=[id_])
     with refused(WrongState, Noun.INSTANCE, "does not run yet"):
         desk("StopInstances", InstanceIds=[id_], Hibernate=True)
 

@@ -8,7 +8,8 @@ from tests.support.desk import refused
 
 from econe.actions.fragments import Fresh
 from econe.actions.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
-from econe.domain.faults import Malformed, NotFound, Noun
+from econe.domain.faults import Malformed, NotFound, Noun, WrongState
+from econe.domain.instances import InstanceState
 from econe.wire.fragments import Rendered
 
 
@@ -129,6 +130,21 @@ def test_an_id_of_amazons_form_names_nothing_here(helen):
 def test_an_id_that_filters_leave_out_is_no_error(helen):
     ids = helen.launch()
     assert helen.shown(InstanceIds=ids, **only("instance-state-name", "running")) == []
+
+
+def test_an_instance_that_never_ran_cannot_be_stopped(helen):
+    """EC2's sentence, as quoted in cloud-custodian's pull request 6014. It can once it has run."""
+    (id_,) = helen.launch()
+    sentence = f"Instance '{id_}' cannot be stopped as it has never reached the 'running' state."
+    with refused(WrongState, Noun.INSTANCE, sentence):
+        helen("StopInstances", InstanceIds=[id_], Force=True)
+    helen.started([id_])
+    helen("StopInstances", InstanceIds=[id_])
+    helen.halted([id_])
+    helen("StartInstances", InstanceIds=[id_])
+    assert helen.row(id_).state is InstanceState.PENDING
+    helen("StopInstances", InstanceIds=[id_])
+    assert helen.row(id_).state is InstanceState.STOPPING
 
 
 # --- fragments: the hot path -------------------------------------------------------------

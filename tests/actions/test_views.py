@@ -108,7 +108,7 @@ ANSWERS = {
     "RegisterImage": lambda d: d("RegisterImage", ImageLocation=d.image()),
     "RunInstances": lambda d: d("RunInstances", ImageId=d.image(), MinCount=1, MaxCount=2),
     "StartInstances": lambda d: d("StartInstances", InstanceIds=d.launch()),
-    "StopInstances": lambda d: d("StopInstances", InstanceIds=d.launch()),
+    "StopInstances": lambda d: d("StopInstances", InstanceIds=d.running()),
     "TerminateInstances": lambda d: d("TerminateInstances", InstanceIds=d.launch()),
     "UploadImage": lambda d: d("UploadImage", content=Content("0" * 32, DiskFormat.RAW, 1, 1)),
     "DescribeInstanceTypeOfferings": lambda d: d("DescribeInstanceTypeOfferings"),

@@ -203,11 +203,16 @@ def test_an_id_given_twice_counts_once(helen):
 
 @pytest.mark.parametrize("action", ["StopInstances", "TerminateInstances"])
 def test_a_new_wish_is_tried_at_once(helen, action):
-    (id_,) = helen.launch()
+    (id_,) = helen.running()
+    helen("StopInstances", InstanceIds=[id_])
+    helen.halted([id_])
+    helen("StartInstances", InstanceIds=[id_])
     from econe.domain import happenings
 
+    generation = helen.row(id_).generation
     with helen.store.writing() as tx:
-        happenings.waits(tx, id_, 1, "no memory", helen.now.replace(year=2030))
+        happenings.waits(tx, id_, generation, "no memory", helen.now.replace(year=2030))
+    assert helen.row(id_).problem == "no memory"
     helen(action, InstanceIds=[id_])
     row = helen.row(id_)
     assert (row.attempts, row.retry_at, row.problem) == (0, None, "")

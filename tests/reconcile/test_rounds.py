@@ -171,8 +171,12 @@ def test_a_machine_that_dies_at_its_first_start_only_is_started_again(site: Site
     assert site.state(id_) is S.RUNNING
 
 
-def test_a_stop_that_is_asked_for_in_the_middle_of_a_launch_is_done(site: Site):
+def test_a_stop_that_is_asked_for_in_the_middle_of_a_start_is_done(site: Site):
     (id_,) = site.launch()
+    site.settle()
+    site.stop(id_)
+    site.settle()
+    site.start(id_)
 
     def ask(method: str, when: str) -> None:
         if (method, when) == ("machines.start", "before"):

@@ -160,6 +160,13 @@ class Fleet:
 
         def wish(row: Instance) -> Instance:
             after = advance(row, Event.STOP)
+            if row.never_ran:
+                raise WrongState(
+                    Noun.INSTANCE,
+                    row.id,
+                    f"Instance '{row.id}' cannot be stopped as it has never reached the "
+                    "'running' state.",
+                )
             if row.disable_api_stop:
                 raise _protected(row, "stopped", "disableApiStop")
             if hibernate:

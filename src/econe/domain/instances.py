@@ -259,6 +259,12 @@ class Instance:
         return self.monitoring in (Monitoring.ENABLED, Monitoring.PENDING)
 
     @property
+    def never_ran(self) -> bool:
+        """Its first start is still under way."""
+        first = self.first_launched_at in (None, self.launched_at)
+        return self.state is InstanceState.PENDING and self.booted_at is None and first
+
+    @property
     def booted_at_least(self) -> datetime:
         """When its machine was started, or a little earlier."""
         return self.booted_at or self.launched_at
