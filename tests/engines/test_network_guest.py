@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import time
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -77,10 +76,8 @@ def test_a_real_guest_in_a_vpc(tiny_image, tmp_path, monkeypatch):
             greeter.start()
             networks = VpcNetworks(tmp_path, domain="ec2.internal", door=server)
             its = nic(1, network())
-            begun = time.perf_counter()
             networks.admit(its)
             opened = networks.open_nic(its, tmp_path, None)
-            assert time.perf_counter() - begun < 1.0  # 0.12 s where nothing else runs
             qemu = subprocess.Popen(
                 ["qemu-system-x86_64", "-M", "q35", "-cpu", "max", "-accel", "tcg", "-m", "256",
                  "-nodefaults", "-display", "none", "-serial", f"file:{console}",
