@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sqlalchemy import Column, ColumnElement, Table, case, func
@@ -33,7 +34,8 @@ def write_moment(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
-read_moment: Final = datetime.fromisoformat
+read_moment: Final = lru_cache(maxsize=1024)(datetime.fromisoformat)
+"""Rows that were made together have the same moments."""
 
 
 def _same(value: Any) -> Any:
@@ -45,13 +47,11 @@ def _or_none(convert: _Convert) -> _Convert:
 
 
 def _codec(kind: Any) -> tuple[_Convert, _Convert]:
-    """(to the database, from the database) for one annotation."""
+    """(to the database, from the database) for one annotation. What reads is not given None."""
     if get_origin(kind) in (Union, types.UnionType):
         (inner,) = (part for part in get_args(kind) if part is not type(None))
         write, read = _codec(inner)
-        return (_same if write is _same else _or_none(write)), (
-            _same if read is _same else _or_none(read)
-        )
+        return (_same if write is _same else _or_none(write)), read
     if get_origin(kind) is Hidden:
         return Hidden.reveal, Hidden
     if kind is datetime:
@@ -59,7 +59,7 @@ def _codec(kind: Any) -> tuple[_Convert, _Convert]:
     if kind is bool:
         return int, bool
     if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return str, kind
+        return str, {member.value: member for member in kind}.__getitem__
     if kind in (str, int, bytes):
         return _same, _same
     raise TypeError(f"no column holds a {kind}")
@@ -73,7 +73,10 @@ class Mapper(Generic[Row]):
         self.kinds: dict[str, Any] = {}
         """Field (dotted if nested) -> annotation, for criteria."""
         self._writers: list[tuple[str, Callable[[Any], Any]]] = []
-        self._readers: list[tuple[str, _Convert | None, type[Any] | None, int]] = []
+        self._plain: list[tuple[str, int]] = []
+        """(field, place among the columns) of what is one column."""
+        self._readers: list[tuple[str, _Convert]] = []
+        self._nested: list[tuple[str, Callable[..., Any], slice]] = []
         hints = get_type_hints(cls)
         for name in (field.name for field in fields(cls) if field.name not in ELSEWHERE):  # type: ignore[arg-type]
             kind = hints[name]
@@ -82,18 +85,24 @@ class Mapper(Generic[Row]):
             else:
                 write, read = _codec(kind)
                 self.kinds[name] = kind
+                self._plain.append((name, len(self._writers)))
                 self._writers.append((name, _get(name, write)))
-                self._readers.append((name, None if read is _same else read, None, 1))
+                if read is not _same:
+                    self._readers.append((name, read))
+        self._names = [name for name, _ in self._plain]
+        self._pick = itemgetter(*(place for _, place in self._plain))
         self.columns: list[Column[Any]] = [table.c[name] for name, _ in self._writers]
 
     def _nest(self, name: str, kind: Any) -> None:
         inner = [(field.name, get_type_hints(kind)[field.name]) for field in fields(kind)]
+        at = len(self._writers)
         for part, part_kind in inner:
             if part_kind not in (str, int):
                 raise TypeError(f"{name}.{part}: no column holds a nested {part_kind}")
             self.kinds[f"{name}.{part}"] = part_kind
             self._writers.append((f"{name}_{part}", _get_nested(name, part)))
-        self._readers.append((name, None, kind, len(inner)))
+        many_say_the_same = lru_cache(maxsize=1024)(kind)
+        self._nested.append((name, many_say_the_same, slice(at, at + len(inner))))
 
     def values(self, row: Row) -> dict[str, Any]:
         """Column -> value."""
@@ -101,15 +110,14 @@ class Mapper(Generic[Row]):
 
     def row(self, values: Sequence[Any], elsewhere: Mapping[str, Any]) -> Row:
         """`values` in the order of `columns`; `elsewhere` are the fields that lie elsewhere."""
-        made: dict[str, Any] = dict(elsewhere)
-        at = 0
-        for name, read, nested, width in self._readers:
-            if nested is not None:
-                made[name] = nested(*values[at : at + width])
-            else:
-                made[name] = values[at] if read is None else read(values[at])
-            at += width
-        return self.cls(**made)
+        made = dict(zip(self._names, self._pick(values), strict=True))
+        for name, read in self._readers:
+            value = made[name]
+            if value is not None:
+                made[name] = read(value)
+        for name, make, places in self._nested:
+            made[name] = make(*values[places])
+        return self.cls(**made, **elsewhere)
 
     def text(self, field: str) -> ColumnElement[Any]:
         """The field as EC2 writes it, for criteria. Raises ValueError if it has none."""
