@@ -3,7 +3,7 @@
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -47,7 +47,8 @@ def leads_to(url: str, status: int = 302) -> Answer:
 def shelved(tls: ssl.SSLContext | None = None) -> Iterator[Shelf]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            shelf.answer(self)
+            with suppress(ConnectionError):  # who asks may be ended meanwhile
+                shelf.answer(self)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
             pass
