@@ -132,15 +132,7 @@ def build(
             samples=samples,
             key_use=key_use,
         )
-        door = Door(
-            store=store,
-            cloud=cloud,
-            poke=loop.poke,
-            clock=utc_now,
-            clock_window_s=settings.cloud.clock_window_s,
-            public_host=urlsplit(settings.server.public_url).netloc,
-            key_use=key_use,
-        )
+        door = make_door(settings, store, cloud, loop, key_use)
         health = Health(engine.can, loop)
         asgi = Application(
             Pipeline(door),
@@ -154,6 +146,18 @@ def build(
         undo.pop_all()
     return App(
         settings, store, samples, vault, engine, metadata, cloud, census, loop, asgi, key_use
+    )
+
+
+def make_door(settings: Settings, store: Store, cloud: Cloud, loop: Loop, key_use: KeyUse) -> Door:
+    return Door(
+        store=store,
+        cloud=cloud,
+        poke=loop.poke,
+        clock=utc_now,
+        clock_window_s=settings.cloud.clock_window_s,
+        public_host=urlsplit(settings.server.public_url).netloc,
+        key_use=key_use,
     )
 
 

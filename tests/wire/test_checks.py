@@ -116,11 +116,3 @@ def test_a_path_covers_all_below_it_and_not_its_siblings():
 
 def test_dry_run_is_always_taken():
     checks.refuse_unsupported({"DryRun": True}, RUN, ())
-
-
-def test_paths_can_be_checked_against_the_model():
-    assert checks.has_member(RUN, "BlockDeviceMappings.Ebs.VolumeSize")
-    assert checks.has_member(RUN, "ImageId")
-    assert not checks.has_member(RUN, "BlockDeviceMapping.Ebs")
-    assert not checks.has_member(RUN, "ImageId.X")
-    assert not checks.has_member(SERVICE.operation("GetCallerIdentity"), "X")

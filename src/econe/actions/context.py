@@ -1,9 +1,9 @@
 """What a handler has besides the parameters."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from econe.actions.fragments import Rendered
 from econe.domain.accounts import Account
@@ -11,14 +11,13 @@ from econe.domain.cloud import Cloud
 from econe.domain.faults import Fault
 from econe.domain.images import Content
 from econe.domain.ports import Transaction
-
-Name = TypeVar("Name", bound=Hashable)
+from econe.domain.queries import Key
 
 
 class Fragments(Protocol):
     """Parts of answers that are rendered already."""
 
-    def known(self, keys: Iterable[Name]) -> Mapping[Name, Rendered]:
+    def known(self, keys: Iterable[Key]) -> Mapping[Key, Rendered]:
         """Those of `keys` that are rendered. Cheap: it is on the path of every listing."""
 
 

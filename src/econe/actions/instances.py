@@ -1,7 +1,6 @@
 """Instances: what is there, and what shall become of them. Launching has its own module."""
 
 import base64
-from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -10,10 +9,10 @@ from econe.actions.context import Context
 from econe.actions.filters import Sieve, read_filters
 from econe.actions.fragments import Fresh, Rendered
 from econe.actions.instance_filters import INSTANCE_FILTERS, STATUS_FILTERS
-from econe.actions.listing import MANAGED, answer, gather, read_ids
+from econe.actions.listing import MANAGED, Show, answer, check_ids, gather, read_ids
 from econe.actions.pages import PageAsked, read_page
 from econe.actions.registry import action
-from econe.domain.faults import Conflict, Noun, all_missing
+from econe.domain.faults import Conflict, Noun
 from econe.domain.fleet import find_instances
 from econe.domain.instances import Instance, InstanceState
 from econe.domain.queries import Criterion, Key, Query
@@ -29,7 +28,14 @@ def describe_instances(ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
     sieve = read_filters(asked, INSTANCE_FILTERS)
     page = read_page(ctx, asked, "DescribeInstances", alone=("InstanceIds",))
     query = _query(ctx, asked, sieve)
-    shown, token = _sifted(ctx, query, sieve, page) if sieve.is_here else _listed(ctx, query, page)
+
+    def show(row: Instance) -> dict[str, Any]:
+        return views.instance(row, ctx.cloud)
+
+    if sieve.is_here:
+        shown, token = _sifted(ctx, query, sieve, page, show)
+    else:
+        shown, token = _listed(ctx, query, page, show)
     reservations: dict[str, list[Shown]] = {}
     for reservation_id, each in shown:
         reservations.setdefault(reservation_id, []).append(each)
@@ -46,49 +52,32 @@ def _query(ctx: Context, asked: dict[str, Any], sieve: Sieve) -> Query:
     ids = read_ids(Noun.INSTANCE, asked.get("InstanceIds"))
     query = Query(account=ctx.account.number, ids=ids)
     if ids is not None:
-        known = {key.id for key in ctx.tx.instances.keys(query).items}
-        if missing := [row_id for row_id in ids if row_id not in known]:
-            raise all_missing(Noun.INSTANCE, missing)
+        check_ids(ctx.tx.instances, query, Noun.INSTANCE)
     return replace(query, criteria=sieve.criteria)
 
 
 def _listed(
-    ctx: Context, query: Query, page: PageAsked
+    ctx: Context, query: Query, page: PageAsked, show: Show[Instance]
 ) -> tuple[list[tuple[str, Shown]], str | None]:
-    """(reservation, instance) of one page."""
-    found = ctx.tx.instances.keys(replace(query, after=page.after, limit=page.limit))
-    shown = _rendered(ctx, found.items, lambda key: key, lambda row: views.instance(row, ctx.cloud))
-    groups = [key.group for key in found.items]
-    token = page.token(ctx, found.items[-1].id) if found.more else None
-    return list(zip(groups, shown, strict=True)), token
-
-
-def _rendered(
-    ctx: Context,
-    keys: Sequence[Key],
-    piece: Callable[[Key], Hashable],
-    show: Callable[[Instance], dict[str, Any]],
-) -> list[Shown]:
-    """One fragment for each row, kept under `piece` of its key. The hot path: rows that were
+    """(reservation, what is shown of the instance) of one page. The hot path: rows that were
     rendered as they are now are not loaded."""
-    wanted = {key.id: piece(key) for key in keys}
-    known = ctx.fragments.known(wanted.values())
-    missing = [row_id for row_id, name in wanted.items() if name not in known]
-    fresh = {}
-    if missing:
-        for row in ctx.tx.instances.many(missing):
-            name = piece(Key(row.id, row.version, row.reservation_id))
-            fresh[row.id] = Fresh(name, show(row))
-    return [fresh[key.id] if key.id in fresh else known[wanted[key.id]] for key in keys]
+    found = ctx.tx.instances.keys(replace(query, after=page.after, limit=page.limit))
+    known = ctx.fragments.known(found.items)
+    fresh: dict[str, Fresh] = {}
+    if len(known) < len(found.items):
+        missing = [key.id for key in found.items if key not in known]
+        fresh = {row.id: _fragment(row, show) for row in ctx.tx.instances.many(missing)}
+    shown = [(key.group, known[key] if key in known else fresh[key.id]) for key in found.items]
+    return shown, page.token(ctx, found.items[-1].id) if found.more else None
 
 
 def _sifted(
-    ctx: Context, query: Query, sieve: Sieve, page: PageAsked
+    ctx: Context, query: Query, sieve: Sieve, page: PageAsked, show: Show[Instance]
 ) -> tuple[list[tuple[str, Shown]], str | None]:
     """The same where filters have to look into the views."""
 
-    def show(row: Instance) -> dict[str, Any]:
-        fragment = _fragment(ctx, row)
+    def sifted(row: Instance) -> dict[str, Any]:
+        fragment = _fragment(row, show)
         return {
             **fragment.structure,
             "Shown": (row.reservation_id, fragment),
@@ -96,13 +85,12 @@ def _sifted(
             "InterfaceZones": [row.zone for _ in row.interfaces],
         }
 
-    kept, token = gather(ctx, ctx.tx.instances, query, sieve=sieve, page=page, show=show)
+    kept, token = gather(ctx, ctx.tx.instances, query, sieve=sieve, page=page, show=sifted)
     return [view["Shown"] for view in kept], token
 
 
-def _fragment(ctx: Context, row: Instance) -> Fresh:
-    key = Key(row.id, row.version, row.reservation_id)
-    return Fresh(key, views.instance(row, ctx.cloud))
+def _fragment(row: Instance, show: Show[Instance]) -> Fresh:
+    return Fresh(Key(row.id, row.version, row.reservation_id), show(row))
 
 
 @action("DescribeInstanceStatus", takes=f"{LISTED} IncludeAllInstances", moot=MANAGED)
@@ -121,10 +109,8 @@ def describe_instance_status(ctx: Context, asked: dict[str, Any]) -> dict[str, A
     if sieve.is_here:
         kept, token = gather(ctx, ctx.tx.instances, query, sieve=sieve, page=page, show=show)
         return answer("InstanceStatuses", kept, token)
-    found = ctx.tx.instances.keys(replace(query, after=page.after, limit=page.limit))
-    shown = _rendered(ctx, found.items, lambda key: ("status", key), show)
-    token = page.token(ctx, found.items[-1].id) if found.more else None
-    return answer("InstanceStatuses", shown, token)
+    shown, token = _listed(ctx, query, page, show)
+    return answer("InstanceStatuses", [each for _, each in shown], token)
 
 
 @action("StartInstances", writes=True, takes="InstanceIds")

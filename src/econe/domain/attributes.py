@@ -48,12 +48,7 @@ class InstanceBook:
     def set_type(self, tx: Transaction, account: str, asked: str, name: str) -> None:
         row = self._stopped(tx, account, asked)
         self._own_machine("instanceType")
-        if row.hibernation:
-            raise Unsupported(
-                Noun.HIBERNATION,
-                row.id,
-                f"The instance '{row.id}' was launched for hibernation; its type cannot change.",
-            )
+        _check_may_differ(row, "type")
         size = sizes_of(tx, account, self.sizes).get(name)
         if size is None:
             raise Invalid(
@@ -75,13 +70,7 @@ class InstanceBook:
     ) -> Instance:
         row = self._stopped(tx, account, asked)
         self._own_machine("CpuOptions")
-        if row.hibernation:
-            raise Unsupported(
-                Noun.HIBERNATION,
-                row.id,
-                f"The instance '{row.id}' was launched for hibernation; its CPU options cannot "
-                "change.",
-            )
+        _check_may_differ(row, "CPU options")
         size = sizes_of(tx, account, self.sizes).get(row.instance_type)
         if size is None:
             raise Invalid(
@@ -211,3 +200,13 @@ def check_one_attribute(given: Collection[str]) -> str:
 
 def _wrong_state(row: Instance, what: str) -> WrongState:
     return WrongState(Noun.INSTANCE, row.id, f"The instance '{row.id}' {what}.")
+
+
+def _check_may_differ(row: Instance, what: str) -> None:
+    """Memory that was kept fits the machine that it was kept of. Raises Unsupported."""
+    if row.hibernation:
+        raise Unsupported(
+            Noun.HIBERNATION,
+            row.id,
+            f"The instance '{row.id}' was launched for hibernation; its {what} cannot change.",
+        )

@@ -134,13 +134,3 @@ def _leaves(
             yield from _leaves(item, shape.member, f"{said}.{number}", path, takes)
     else:
         yield said, path
-
-
-def has_member(operation: OperationModel, path: str) -> bool:
-    """Whether `path`, as in a handler's `takes`, is in the model: a test of every handler."""
-    shape = operation.input_shape
-    for name in path.split("."):
-        while shape is not None and shape.type_name == "list":
-            shape = shape.member
-        shape = shape.members.get(name) if shape is not None and hasattr(shape, "members") else None
-    return shape is not None

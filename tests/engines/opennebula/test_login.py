@@ -15,7 +15,6 @@ from econe.engines.opennebula.login import (
     Scheme,
     check_user_name,
     read_server_account,
-    scheme_of,
 )
 
 # Made by server_cipher_auth.rb of 5.4.0, 5.12.0 and 7.0.2 (facts/opennebula.md 1): secret
@@ -57,36 +56,6 @@ def test_every_worker_makes_the_same_token_within_an_hour():
     tokens = {delegation().session_for("helen", 7200 + second) for second in range(0, 3600, 7)}
     assert len(tokens) == 1
     assert delegation().session_for("helen", 7200 + 3600) not in tokens
-
-
-@pytest.mark.parametrize(
-    ("version", "scheme"),
-    [
-        ("3.8.1", Scheme.SHA1_ZERO_IV),
-        ("5.4.0", Scheme.SHA1_ZERO_IV),
-        ("5.8.5", Scheme.SHA1_ZERO_IV),
-        ("5.9.79", Scheme.SHA1_ZERO_IV),
-        ("5.9.80", Scheme.SHA256_ZERO_IV),
-        ("5.10.0", Scheme.SHA256_ZERO_IV),
-        ("5.12", Scheme.SHA256_ZERO_IV),
-        ("5.12.0.4", Scheme.SHA256_ZERO_IV),
-        ("6.0.1", Scheme.SHA256_ZERO_IV),
-        ("6.1.79", Scheme.SHA256_ZERO_IV),
-        ("6.1.80", Scheme.SHA256_KEY_IV),
-        ("6.2.0", Scheme.SHA256_KEY_IV),
-        ("6.10.0-1", Scheme.SHA256_KEY_IV),
-        ("7.0.2", Scheme.SHA256_KEY_IV),
-        ("10.0.0", Scheme.SHA256_KEY_IV),
-    ],
-)
-def test_the_scheme_follows_the_version(version, scheme):
-    assert scheme_of(version) is scheme
-
-
-@pytest.mark.parametrize("version", ["", "x", "7", "seven.0", "٧.٠", "12345.1", "-1.2"])
-def test_what_is_no_version_is_refused(version):
-    with pytest.raises(EngineRefused):
-        scheme_of(version)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ process): all workers must make the same bytes, so a token's end is a whole hour
 
 import base64
 import hashlib
-import re
 import stat
 import unicodedata
 from dataclasses import dataclass
@@ -34,7 +33,8 @@ LONGEST_NAME: Final = 128  # of any OpenNebula object: PoolObjectSQL::name_is_va
 
 
 class Scheme(Enum):
-    """How the driver of a version of oned makes key and IV of the server account's secret."""
+    """How the driver of a version of oned makes key and IV of the server account's secret; the
+    oldest first."""
 
     SHA1_ZERO_IV = "sha1-zero-iv"
     """Up to 5.8."""
@@ -42,24 +42,6 @@ class Scheme(Enum):
     """5.10 to 6.0."""
     SHA256_KEY_IV = "sha256-key-iv"
     """6.2 and later."""
-
-
-# The first version of each, newest first, as server_cipher_auth.rb has it at the tags.
-_SINCE: Final = (
-    ((6, 1, 80), Scheme.SHA256_KEY_IV),
-    ((5, 9, 80), Scheme.SHA256_ZERO_IV),
-    ((0, 0, 0), Scheme.SHA1_ZERO_IV),
-)
-
-
-def scheme_of(version: str) -> Scheme:
-    """By what one.system.version answers (`7.0.2`, `5.12`). Raises EngineRefused for what is no
-    version."""
-    found = re.match(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?![\d])", version, re.ASCII)
-    if not found:
-        raise EngineRefused("OpenNebula's version is not known.", f"version {version[:40]!r}")
-    number = tuple(int(part or 0) for part in found.groups())
-    return next(scheme for since, scheme in _SINCE if number >= since)
 
 
 def check_user_name(name: str) -> None:
@@ -128,7 +110,7 @@ def find_delegation(
     one.system.version wants a login itself, so the schemes are tried, the newest first: 0.2 s for
     each that is not the one. Raises EngineBusy, and says so where oned refuses all.
     """
-    for _, scheme in _SINCE:
+    for scheme in reversed(Scheme):  # the newest first
         delegation = Delegation(server_user, server_secret, scheme)
         try:
             version = oned.text(delegation.session_for(server_user, now), "one.system.version")
